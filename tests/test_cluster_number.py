@@ -13,8 +13,8 @@ from sklearn.metrics import adjusted_rand_score
 import immunolab as il
 from immunolab.cli import main
 from immunolab.clustering._joins import cost
-from immunolab.clustering.cluster_number import ClusterNumber, rand_index
-from immunolab.clustering.node_groups import agreed_groups, joined_nodes
+from immunolab.clustering.cluster_number import ClusterNumber, HalfMap, cluster_number, rand_index
+from immunolab.clustering.node_groups import Nodes, agreed_nodes, joined_nodes
 from immunolab.clustering.som import train_map, train_nodes
 from immunolab.errors import InputError
 from immunolab.events.scales import channel_noise, channel_scales
@@ -62,11 +62,39 @@ def test_noise_bears_no_clusters_and_the_evidence_says_so() -> None:
     assert number.in_words().startswith("one cluster: halves of the events find no two clusters again")
 
 
-def test_the_number_is_that_of_the_clusters_found_again_at_any_number() -> None:
-    number = ClusterNumber(4, {5: 0.8, 6: 0.7}, {5: 4, 6: 3})
-    assert number.in_words().startswith("4 clusters, as many as halves of the events find again at any number")
-    assert "4 of 5 tried have a mean Jaccard index of at least 0.75" in number.in_words()
+def test_the_number_is_said_with_its_evidence() -> None:
+    number = ClusterNumber(4, {5: 0.8, 6: 0.7}, {5: 4, 6: 4})
+    assert number.in_words().startswith("4 clusters, as many as halves of the events find again, none within another")
+    assert "mean Jaccard index of at least 0.75; up to 6 tried" in number.in_words()
     assert ClusterNumber(1, {}, {}).in_words().startswith("one cluster: the events are too few or too alike")
+
+
+def test_populations_that_halves_part_in_another_order_all_count() -> None:
+    # two pairs of populations: half of the maps part the first pair first, the others the second
+    own, size = np.repeat(np.arange(4, dtype=np.int32), 100), np.full(4, 100)
+    first = Nodes(size, np.array([[2, 3], [0, 1], [0, 2]]))
+    second = Nodes(size, np.array([[0, 1], [2, 3], [0, 2]]))
+    halves = [HalfMap(first, own), HalfMap(second, own)] * 3
+    number = cluster_number(halves, HalfMap(first, own))
+    assert number.found_again == {2: 2, 3: 3, 4: 4}
+    assert number.borne == 4
+
+
+def test_a_tree_knows_what_each_branch_holds() -> None:
+    held, parts = Nodes(np.ones(3, dtype=np.int64), np.array([[1, 2], [0, 1]])).branches()
+    assert held.astype(int).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1], [1, 1, 1]]
+    assert parts[3:].tolist() == [[1, 2], [0, 3]]
+
+
+def test_few_cells_in_many_dimensions_bear_their_populations() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.choice(5, 500, p=[0.4, 0.25, 0.15, 0.12, 0.08])
+    cells = rng.normal(size=(500, 70)) * np.where(np.arange(70) < 10, 1.0, 0.4)
+    cells[:, :10] += 2.5 * rng.normal(size=(5, 10))[truth]
+    found = train_map(cells.astype(np.float32), seed=0)
+    assert found.number is not None
+    assert found.number.borne in (5, 6)
+    assert adjusted_rand_score(truth, found.assign(cells.astype(np.float32))) > 0.9
 
 
 def test_events_of_one_value_are_not_called_too_few() -> None:
@@ -117,7 +145,7 @@ def test_nodes_are_together_as_most_halves_have_them() -> None:
     with_first = np.array([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
     with_third = np.array([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0]])
     shared = [with_first] * 5 + [with_third] * 2
-    assert agreed_groups(shared, np.full(3, 9), 2).tolist() == [0, 0, 1]
+    assert agreed_nodes(shared, np.full(3, 9)).groups(2).tolist() == [0, 0, 1]
 
 
 def test_the_index_is_that_of_scikit_learn() -> None:

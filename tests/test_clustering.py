@@ -228,6 +228,13 @@ def test_a_merging_table_overrides_and_its_faults_are_all_named(
     said = capsys.readouterr().err
     assert "there is no cluster '9'" in said
     assert "the label is empty" in said
+    table.write_text("cluster;label\n1;mine\n")
+    assert main(words) == 0
+    assert pd.read_csv(tmp_path / "out" / "profiles.csv").set_index("cluster")["label"][1] == "mine"
+    table.write_text("clusters,label\n1,mine\n")
+    assert main([*words[:3], str(tmp_path / "other"), *words[4:]]) == 1
+    assert "column cluster  the column is missing" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_copy_of_a_file_is_refused(

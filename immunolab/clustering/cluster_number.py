@@ -1,9 +1,10 @@
-"""How many clusters the events bear: as many as maps of other halves of the events find again.
+"""How many clusters the events bear: as many as maps of other halves of the events find again, none within another.
 
-At each number of clusters those are counted that halves find again, each for itself (Hennig 2007, Comput Stat Data
-Anal 52:258): a cluster too many splits a population in two that no half splits at the same place, and both parts are
-lost. The most that are found again at any number is the number borne. It counts many small decisions, so that a few
-events or a channel less change it little; at which number whole clusterings last agree is chance.
+The nodes of the map of all events are joined to a tree as the halves have them together, at all numbers of clusters.
+A branch of it is found again where halves have one like it, at whatever number (mean Jaccard index, Hennig 2007, Comput
+Stat Data Anal 52:258): halves part populations in another order, so that at any one number some that all of them find
+are missing. As many clusters are borne as found branches can be taken at once: a cluster too many parts a population
+where no half parts it, and neither part is found again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.clustering.node_groups import Nodes
+from immunolab.clustering.node_groups import Nodes, agreed_nodes
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int32]
@@ -62,7 +63,7 @@ class ClusterNumber:
         Mean adjusted Rand index by number of clusters, as far as it was tried: of two halves, or of a half with all
         events where that is less.
     found_again
-        Clusters that halves find again, by number of clusters.
+        Clusters that halves find again, none within another, of the tree cut into at most so many, by number.
     """
 
     borne: int
@@ -88,10 +89,9 @@ class ClusterNumber:
         least = f"mean Jaccard index of at least {FOUND_AGAIN}"
         if self.borne < 2:
             return f"one cluster: halves of the events find no two clusters again ({least})"
-        at = max(self.found_again, key=self.found_again.__getitem__)
         return (
-            f"{self.borne} clusters, as many as halves of the events find again at any number "
-            f"({self.borne} of {at} tried have a {least})"
+            f"{self.borne} clusters, as many as halves of the events find again, none within another ({least}; "
+            f"up to {max(self.found_again)} tried)"
         )
 
 
@@ -121,20 +121,46 @@ def cluster_number(halves: Sequence[HalfMap], whole: HalfMap) -> ClusterNumber:
     """
     maps = [whole, *halves]
     most = min(MOST_NUMBERS, *(len(one.nodes.size) for one in maps))
-    agreement, found_again = {}, {}
+    agreement: dict[int, float] = {}
     pairs = {
         (a, b): _shared(maps[a].own, maps[b].own, len(maps[a].nodes.size), len(maps[b].nodes.size))
         for a, b in combinations(range(len(maps)), 2)
     }
+    together: list[Array] = []
     for n in range(2, most + 1):
         groups = [one.nodes.groups(n) for one in maps]
         tables = {(a, b): _grouped(_grouped(shared, groups[a]).T, groups[b]).T for (a, b), shared in pairs.items()}
         indices = {pair: rand_index(table) for pair, table in tables.items()}
         of_whole, of_halves = ([index for (a, _), index in indices.items() if (a == 0) is one] for one in (True, False))
         agreement[n] = min(float(np.mean(of_whole)), float(np.mean(of_halves)))
-        again = np.mean([_likest(tables[0, b]) for b in range(1, len(maps))], axis=0)
-        found_again[n] = int((again >= FOUND_AGAIN).sum())
-    return ClusterNumber(max(found_again.values(), default=1) or 1, agreement, found_again)
+        together += [_grouped(pairs[0, b].T, groups[b]).T for b in range(1, len(maps))]
+    if not together:
+        return ClusterNumber(1, {}, {})
+    tree = agreed_nodes(together, whole.nodes.size)
+    again = np.mean([_likest(tree, half.nodes, pairs[0, b]) for b, half in enumerate(halves, start=1)], axis=0)
+    found_again = _at_once(tree, again >= FOUND_AGAIN, most)
+    return ClusterNumber(max(found_again.values()), agreement, found_again)
+
+
+def _likest(tree: Nodes, other: Nodes, shared: Array) -> Array:
+    """Return for each branch of a tree its Jaccard index with the likest branch of another."""
+    (mine, _), (others, _) = tree.branches(), other.branches()
+    both = mine.astype(np.float64) @ shared @ others.T.astype(np.float64)
+    own, theirs = mine @ shared.sum(axis=1), others @ shared.sum(axis=0)
+    return np.asarray((both / np.maximum(own[:, None] + theirs - both, 1.0)).max(axis=1))
+
+
+def _at_once(tree: Nodes, found: NDArray[np.bool_], most: int) -> dict[int, int]:
+    """Return how many found branches, none within another, are in the tree cut into at most n, for each n."""
+    _, parts = tree.branches()
+    k, at_once = len(tree.size), {}
+    for n in range(2, most + 1):
+        joined = range(2 * k - n, 2 * k - 1)  # joins that a cut into n parts undoes
+        best = found.astype(np.int64)
+        for branch in joined:
+            best[branch] = max(best[branch], best[parts[branch]].sum())
+        at_once[n] = max(int(best[-1]), 1)
+    return at_once
 
 
 def kept_together(groups: NDArray[np.integer], shared: Sequence[Array]) -> Array:
@@ -167,12 +193,6 @@ def rand_index(shared: Array) -> float:
     chance = first * second / max(pairs(shared.sum(keepdims=True)), 1.0)
     most = (first + second) / 2.0
     return 1.0 if most == chance else (both - chance) / (most - chance)
-
-
-def _likest(shared: Array) -> Array:
-    """Return for each cluster of one clustering its Jaccard index with the likest of another."""
-    own, others = shared.sum(axis=1, keepdims=True), shared.sum(axis=0, keepdims=True)
-    return np.asarray((shared / np.maximum(own + others - shared, 1.0)).max(axis=1))
 
 
 def _shared(a: NDArray[np.integer], b: NDArray[np.integer], n_a: int, n_b: int) -> Array:

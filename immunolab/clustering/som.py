@@ -21,7 +21,7 @@ from immunolab.clustering.cluster_number import (
     half_rows,
     kept_together,
 )
-from immunolab.clustering.node_groups import agreed_groups, joined_nodes
+from immunolab.clustering.node_groups import agreed_nodes, joined_nodes
 
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -97,7 +97,7 @@ class NodeMap:
         size = self.whole.nodes.size
         wanted = min(n or self.number.borne, len(size))
         shared = [self.whole.shared_with(half, wanted) for half in self.halves]
-        of_kept = _largest_first(agreed_groups(shared, size, wanted), size)
+        of_kept = _largest_first(agreed_nodes(shared, size).groups(wanted), size)
         labels = of_kept[nearest_node(self.nodes, self.nodes[self.kept])]
         return Map(self.nodes, labels, kept_together(of_kept, shared), self.number)
 

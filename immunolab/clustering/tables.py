@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from immunolab.clustering.marker_levels import marker_levels
 from immunolab.clustering.names import NO_NAME, name_cluster, phenotype_in_words, phenotypes_of
 from immunolab.clustering.som import Labels
 from immunolab.errors import InputError, Problem
-from immunolab.schema.csv_files import read_text
+from immunolab.study.spreadsheet import TextTable, read_text_table
 
 
 def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collection[str] = ()) -> pd.DataFrame:
@@ -90,41 +91,58 @@ def cluster_numbers(number: ClusterNumber) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["clusters", "agreement", "n_pairs", "least", "found_again"])
 
 
-def with_labels_of(profiles: pd.DataFrame, path: Path) -> pd.DataFrame:
+def read_labels(path: Path) -> TextTable:
+    """Return a merging table, which has the columns cluster and label.
+
+    Parameters
+    ----------
+    path
+        CSV (comma, semicolon or tab) or XLSX.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or columns are missing.
+    """
+    table = read_text_table(path)
+    missing = [name for name in ("cluster", "label") if name not in table.columns]
+    if missing:
+        raise InputError([table.problem(None, m, "the column is missing", "cluster,label") for m in missing])
+    return table
+
+
+def with_labels_of(profiles: pd.DataFrame, table: TextTable) -> pd.DataFrame:
     """Return the profiles with labels from a merging table.
 
     Parameters
     ----------
     profiles
         As `cluster_profiles` gives them.
-    path
-        CSV with columns cluster and label; a cluster that it leaves out keeps its label.
+    table
+        As `read_labels` gives it; a cluster that it leaves out keeps its label.
 
     Raises
     ------
     InputError
-        Missing columns, unknown or duplicated clusters, empty labels; all at once.
+        Unknown or duplicated clusters, empty labels; all at once.
     """
-    table = read_text(path, "columns: cluster,label")
-    missing = [name for name in ("cluster", "label") if name not in table.columns]
-    if missing:
-        raise InputError([Problem(str(path), f"column {m}", "the column is missing", "cluster,label") for m in missing])
     known = [str(cluster) for cluster in profiles["cluster"]]
-    problems = list(_merging_problems(table, known, str(path)))
+    problems = list(_merging_problems(table, known))
     if problems:
         raise InputError(problems)
-    given = dict(zip(table["cluster"], table["label"], strict=True))
+    given = {row["cluster"]: row["label"] for row in table.rows}
     return profiles.assign(label=[given.get(c, label) for c, label in zip(known, profiles["label"], strict=True)])
 
 
-def _merging_problems(table: pd.DataFrame, known: Sequence[str], path: str) -> Iterator[Problem]:
-    for row, (cluster, label) in enumerate(zip(table["cluster"], table["label"], strict=True), start=2):
-        if cluster not in known:
-            yield Problem(path, f"row {row}", f"there is no cluster '{cluster}'", f"1 to {known[-1]}")
-        if not label:
-            yield Problem(path, f"row {row}", "the label is empty", "name it, or leave the row out")
-    for cluster in table["cluster"][table["cluster"].duplicated()]:
-        yield Problem(path, f"cluster {cluster}", "the cluster is duplicated", "keep one row")
+def _merging_problems(table: TextTable, known: Sequence[str]) -> Iterator[Problem]:
+    for row in table.rows:
+        if row["cluster"] not in known:
+            yield table.problem(row, "cluster", f"there is no cluster '{row['cluster']}'", f"1 to {known[-1]}")
+        if not row["label"]:
+            yield table.problem(row, "label", "the label is empty", "name it, or leave the row out")
+    counts = Counter(row["cluster"] for row in table.rows)
+    for cluster in (cluster for cluster, n in counts.items() if n > 1):
+        yield table.problem(None, "", f"cluster {cluster} is duplicated", "keep one row")
 
 
 def cluster_sizes(clusters: Labels, profiles: pd.DataFrame, sample_id: str) -> pd.DataFrame:

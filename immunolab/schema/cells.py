@@ -228,7 +228,10 @@ CLUSTER_NUMBERS = Table(
             "least", "number", "mean Jaccard index with halves' likest clusters from which a cluster is found again"
         ),
         Column(
-            "found_again", "integer", "clusters that halves find again; the most is taken where no number was given"
+            "found_again",
+            "integer",
+            "clusters that halves find again, none within another, of events parted into at most so many; the most is "
+            "taken where no number was given",
         ),
     ),
     key=("clusters",),

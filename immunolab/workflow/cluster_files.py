@@ -17,7 +17,14 @@ from immunolab.clustering.embedding import enough_events
 from immunolab.clustering.names import LEAST_SCORE, UNASSIGNED
 from immunolab.clustering.som import Labels
 from immunolab.clustering.stability import stability
-from immunolab.clustering.tables import cluster_numbers, cluster_profiles, cluster_sizes, shared_events, with_labels_of
+from immunolab.clustering.tables import (
+    cluster_numbers,
+    cluster_profiles,
+    cluster_sizes,
+    read_labels,
+    shared_events,
+    with_labels_of,
+)
 from immunolab.errors import InputError, Problem
 from immunolab.events.scales import ChannelScale
 from immunolab.events.subsample import drawn_rows
@@ -37,7 +44,11 @@ from immunolab.workflow.workers import Workers, memory_budget
 # what only some runs write: of an earlier run into the same folder it would be taken for the next one's
 _OF_SOME_RUNS = (
     *(f"{name}.csv" for name in ("abundance", "confusion", "cluster_numbers")),
-    *(f"figures/{name}.{kind}" for name in ("abundance", "abundance_*", "umap") for kind in ("png", "pdf")),
+    *(
+        f"figures/{name}.{kind}"
+        for name in ("abundance", "abundance_*", "cluster_number", "umap")
+        for kind in ("png", "pdf")
+    ),
 )
 # adjusted Rand index with other seeds below which the clusters are said to be chance: judgement, labelled sets have .9
 _UNSTEADY = 0.6
@@ -152,6 +163,7 @@ def cluster_files(
     paths = [Path(file) for file in files]
     panel = read_panel(chosen.panel) if chosen.panel else None
     markers = markers_of(paths, chosen.markers, panel)
+    names = read_labels(chosen.merge) if chosen.merge else None
     samples = sheet_of(chosen.sheet, paths, chosen.before, chosen.after) if chosen.sheet else None
     pool = Workers(memory=memory_budget())
     source = scaled_gates(read_gates(chosen.strategy), paths, pool, panel) if chosen.strategy else None
@@ -168,11 +180,11 @@ def cluster_files(
         repeated = stability(found.sample, found.labels, again, runs=_REPEATS, seed=chosen.seed)
     zeroed = [marker for marker, one in zip(markers, scales, strict=True) if isinstance(one.transform, Asinh)]
     profiles = cluster_profiles(found, markers, zeroed=zeroed)
-    if chosen.merge:
-        profiles = with_labels_of(profiles, chosen.merge)
+    if names is not None:
+        profiles = with_labels_of(profiles, names)
     read = partial(reader.read, scales=scales)
     written = _write(paths, Path(out), markers, read, found, profiles, repeated)
-    _write_evidence(scales, found.map.number, Path(out))
+    _write_evidence(scales, found.map.number, found.n, Path(out))
     _draw(found, markers, written.profiles, chosen, Path(out))
     written = replace(written, scales=scales, number=found.map.number, asked=chosen.clusters)
     if samples is None:
@@ -240,15 +252,23 @@ def _write(
     return ClusterOutcome(out, markers, profiles, size, repeated, n_events, int(total.sum()))
 
 
-def _write_evidence(scales: Sequence[ChannelScale], number: ClusterNumber | None, out: Path) -> None:
+def _write_evidence(scales: Sequence[ChannelScale], number: ClusterNumber | None, taken: int, out: Path) -> None:
     """Write the scale of each marker, and what the number of clusters depends on."""
     rows = [
         {"panel": None, "channel": one.name, "scale": scale_in_words(one.transform), "reason": one.reason}
         for one in scales
     ]
     declared("scales").write(pd.DataFrame(rows), out / "scales.csv")
-    if number is not None:
-        declared("cluster_numbers").write(cluster_numbers(number), out / "cluster_numbers.csv")
+    if number is None:
+        return
+    declared("cluster_numbers").write(cluster_numbers(number), out / "cluster_numbers.csv")
+    if number.agreement:
+        from immunolab.plots.clusters import number_plot
+        from immunolab.plots.style import HALF, figure
+
+        fig = figure(HALF, HALF * 0.75)
+        number_plot(number.found_again, number.agreement, taken, fig.add_subplot())
+        _save(fig, out / "figures" / "cluster_number")
 
 
 def _clusters_of(tube: MarkerEvents, found: Clusters) -> Labels:
@@ -261,13 +281,11 @@ def _clusters_of(tube: MarkerEvents, found: Clusters) -> Labels:
 
 def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, options: ClusterOptions, out: Path) -> None:
     from immunolab.plots.clusters import SHOWN_EVENTS, map_plot, profile_plot
-    from immunolab.plots.figure_files import save
     from immunolab.plots.style import HALF, WIDTH, figure
 
     fig = figure(WIDTH, max(0.22 * len(profiles) + 1.2, 2.0))  # inches: room for the words beside the colours
     profile_plot(profiles, markers, ax=fig.add_subplot())
-    save(fig, out / "figures" / "profiles.png")
-    save(fig, out / "figures" / "profiles.pdf")
+    _save(fig, out / "figures" / "profiles")
     if not options.umap:
         return
     from immunolab.clustering.embedding import umap_of
@@ -278,8 +296,15 @@ def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, optio
     numbers = [str(cluster) for cluster in profiles["cluster"]]
     points = umap_of(found.sample[rows], options.seed)
     map_plot(points, found.labels[rows], names, ax=fig.add_subplot(), numbers=numbers)
-    save(fig, out / "figures" / "umap.png")
-    save(fig, out / "figures" / "umap.pdf")
+    _save(fig, out / "figures" / "umap")
+
+
+def _save(fig: Any, path: Path) -> None:
+    """Write a figure as PNG and PDF."""
+    from immunolab.plots.figure_files import save
+
+    for suffix in (".png", ".pdf"):
+        save(fig, path.with_suffix(suffix))
 
 
 def cluster_text(outcome: ClusterOutcome) -> str:
