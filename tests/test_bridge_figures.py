@@ -19,6 +19,7 @@ from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import InputError
 from immunolab.report.bridge_texts import said_once
 from immunolab.report.table_diff import differences
+from immunolab.results.bridge_checks import refused_ways
 from immunolab.results.findings.bridges import bridge_concerns, bridges_in_words
 from immunolab.schema.bridges import BRIDGE_SHIFTS
 
@@ -172,6 +173,7 @@ def test_every_way_that_was_refused_is_on_the_first_screen_with_its_material_or_
     moves = pd.DataFrame(
         [
             {"panel": None, "batch_from": "B1", "batch_to": f"B{i}", "bridge": "HD01", "outcome": "refused"}
+            | {"marker": "", "population": ""}
             for i in range(2, 10)
         ]
     )
@@ -200,6 +202,14 @@ def test_a_reason_of_many_borders_is_said_once_with_the_populations_it_covers() 
         ["1", "CD3 drifted", "batch B1 to B2: CD3 of CD3"],
         ["2", "CD25 faded", "batch B1 to B2: CD25 of Treg, CD4_Teff"],
     ]
+
+
+def test_a_tube_that_is_refused_beside_a_sound_one_of_the_material_refuses_no_batch() -> None:
+    moves = refused_moves(("CD3", "CD3", "CD3 drifted"), ("CD8", "CD8", "CD8 drifted"))
+    sound = moves.iloc[:1].assign(outcome="followed", reason=None)
+    (way,) = refused_ways(pd.concat([moves, sound]))
+    assert way.reasons == ("CD8 drifted",)  # what no tube of it answers for
+    assert refused_ways(pd.concat([moves, moves.assign(outcome="followed", reason=None)])) == []
 
 
 def test_a_table_without_a_reason_has_no_column_and_no_list_of_them() -> None:
@@ -324,6 +334,30 @@ def test_a_bridge_that_agrees_with_every_tubes_own_says_what_it_could_hide() -> 
     )  # and what own borders of a batch err by together
     assert wide["unseen"] == pytest.approx(1.476 * error, rel=0.1)  # Student, 5 degrees of freedom, p = .2
     assert wide["n_followed"] == 6
+
+
+def drawn_beside_data(follows: list[float]) -> dict[str, pd.DataFrame]:
+    """Return the tables of drawn gates; data gates count a tenth more, later some times as many where they follow."""
+    rows, plan = rows_of(150), Plan("W0", "W10", test="t")
+    made = compare_endpoints(rows, plan)
+    drawn = rows.rename(columns={"n_events": "n", "n_parent": "of"})[["sample_id", "population", "parent", "n", "of"]]
+    drawn = drawn.assign(rule="bridge_follows", marker=None)
+    stays = drawn.assign(rule="data_gates", n=(drawn["n"] * 1.1).round().astype(int))
+    later, carried = stays["sample_id"].str.endswith("W10").to_numpy(), stays.assign(rule="data_gates_follow")
+    carried.loc[later, "n"] = (carried.loc[later, "n"] * follows).round().astype(int)
+    one, shares = Compared(plan, ("treg",), ""), {("Treg", "CD4"): "treg"}
+    return bridged_tables(rows, pd.concat([drawn, stays, carried]), shares, [one], {}, made.pairs, made.shifts)
+
+
+def test_drawn_gates_are_checked_by_gates_that_data_place_beside_them() -> None:
+    right = drawn_beside_data([1.02, 0.98, 1.01, 1.0, 0.97, 1.03])
+    assert set(right["bridge_pairs"]["outcome"]) == {"followed"}
+    assert right["bridge_shifts"]["unseen"].iloc[0] == pytest.approx(0.1)
+    wrong = drawn_beside_data([1.22, 1.3, 1.25, 1.2, 1.28, 1.24])
+    assert set(wrong["bridge_pairs"]["outcome"]) == {"refused"}
+    (reason,) = set(wrong["bridge_pairs"]["reason"])
+    assert reason.startswith("borders that follow the bridge change it by +27 % beside each tube's own")
+    assert reason.endswith("by gates that data place beside the drawn ones")
 
 
 def test_patients_who_are_answered_otherwise_one_by_one_are_not_answered() -> None:

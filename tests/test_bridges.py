@@ -14,6 +14,7 @@ import pytest
 
 from immunolab.comparison.bridge_charts import chart_rows, cv_rows, deviations
 from immunolab.errors import InputError
+from immunolab.events.storage import save_tube
 from immunolab.events.transforms import Asinh
 from immunolab.events.tube import Channel, Tube
 from immunolab.gating.following.bridge import BridgeMoves, BridgeRefused, gated_events
@@ -21,11 +22,16 @@ from immunolab.gating.following.bridge_checks import LandmarkPlaces, contradicte
 from immunolab.gating.following.channel_move import channel_move
 from immunolab.gating.following.landmarks import heights, medians, positives
 from immunolab.gating.following.lone_bridge import lone_tubes
+from immunolab.gating.following.two_bridges import disagreement
 from immunolab.gating.strategy import Dimension, Population, Rectangle, Strategy
+from immunolab.gating.tube_gates import TubeGates
 from immunolab.results.bridge_checks import bridge_checks
 from immunolab.study.batch_order import batches_in_order
 from immunolab.study.control_tubes import bridge_notes
 from immunolab.study.sheet import Study, read_study
+from immunolab.workflow.bridge_beside import beside_of
+from immunolab.workflow.bridge_places import PanelPlaces
+from immunolab.workflow.read_tube import Prepared
 
 HEADER = "sample_id,patient_id,visit,file,batch,bridge,aliquot,beads_per_tube,volume_ul,control_of,marker"
 ROWS = (
@@ -349,6 +355,57 @@ def test_a_bridge_with_too_few_events_is_refused_and_one_with_enough_is_not() ->
     )
     with pytest.raises(BridgeRefused, match="the bridge has 1,500 events to place CD25 by, where 2,000 are needed"):
         BridgeMoves(before, gated_events(tube(1500, 3), gates)).move("", axis)
+
+
+@pytest.mark.parametrize(("shown", "times"), [(0.5, 1.0), (0.0, 2.0)])
+def test_gates_beside_drawn_ones_count_with_their_own_borders_and_as_the_bridge_says(
+    tmp_path: Path, shown: float, times: float
+) -> None:
+    """The second batch is .5 brighter, and the bridge shows it or not: Q(1) of a normal is then Q(.5), 1.94 times."""
+    study = study_of(tmp_path, *ROWS)
+    axis = Dimension("CD25", transform=Asinh(150.0))
+    move = {"p1": 0.0, "k1": 0.0, "p2": 0.5, "k2": shown}
+    prepared, data = {}, {}
+    for seed, (name, at) in enumerate(move.items()):
+        values = np.random.default_rng(seed).normal(1.0 + at, 1.0, 20_000)
+        tube = Tube(
+            (150.0 * np.sinh(values)).astype(np.float32)[None], (Channel("FL1-A", "CD25", "CD25"),), sample_id=name
+        )
+        save_tube(tube, tmp_path / f"{name}.npz")
+        prepared[name] = Prepared(name, "", "", str(tmp_path / f"{name}.npz"))
+        every = Population("/CD4", Rectangle((axis,), (-9.0,), (None,)))
+        above = Population("/CD4/Treg", Rectangle((axis,), (2.0 + at,), (None,)))
+        data[name] = TubeGates(Strategy("data", (every, above)))
+    drawn = TubeGates(Strategy("drawn", (replace(every, path="/CD4+"), replace(above, path="/CD4+/Treg cells"))))
+    places = PanelPlaces(study, study.samples[0].panel, prepared, dict.fromkeys(move, drawn))
+    beside = beside_of(places, data, [("Treg cells", "CD4+"), ("B", "CD4+")], ["B1", "B2"])
+    assert beside is not None
+    (patient,) = (s for s in places.patients if s.sample_id == "p2")
+    stays, follows = beside.counts(patient)
+    assert (stays.rule, stays.population, stays.parent) == ("data_gates", "Treg cells", "CD4+")
+    assert follows.rule == "data_gates_follow"
+    assert follows.n / stays.n == pytest.approx(times, rel=0.07)
+
+
+@pytest.mark.parametrize(("apart", "agree"), [(0.0, True), (0.15, True), (0.6, False)])
+def test_two_bridges_of_a_batch_that_disagree_are_named(apart: float, agree: bool) -> None:
+    def tube(name: str, at: float, seed: int) -> Tube:
+        values = np.random.default_rng(seed).normal(1.0 + at, 1.0, 10_000)
+        channel = Channel("FL1-A", "CD25", "CD25")
+        return Tube((150.0 * np.sinh(values)).astype(np.float32)[None], (channel,), sample_id=name)
+
+    axis = Dimension("CD25", transform=Asinh(150.0))
+    gates = Strategy("t", (Population("/pos", Rectangle((axis,), (2.0,), (None,))),))
+    first = gated_events(tube("HD01_B1", 0.0, 1), gates)
+    moves = [
+        BridgeMoves(first, gated_events(tube(name, at, seed), gates))
+        for name, at, seed in (("HD01_B2", 0.4, 2), ("HD02_B2", 0.4 + apart, 3))
+    ]
+    found = disagreement(*moves)
+    assert (found == {}) is agree
+    if not agree:
+        assert found["CD25"].startswith("CD25 of pos moved by +0.")
+        assert found["CD25"].endswith("in HD02_B2: two bridging controls of one batch disagree")
 
 
 def test_batches_are_in_the_order_of_their_days_and_else_of_the_numbers_in_their_names() -> None:

@@ -57,7 +57,7 @@ def test_a_changed_cell_of_each_table_is_named_with_its_row_and_column(place: Pa
         "acquisitions": [(-1, "day", 7), (0, "batch", "B7")],
         "bridge_moves": [(-1, "move", 0.5), (0, "outcome", "refused")],
         "bridge_channels": [(-1, "median_raw", 1.0)],
-        "bridges": [(-1, "run", 7)],
+        "bridges": [(-1, "run", 7), (0, "aliquot", "9")],
         "quality": [(-1, "message", "sound"), (0, "value", 7.0)],
     }
     changed = set()
@@ -82,6 +82,17 @@ def test_a_check_across_tubes_that_the_tables_do_not_give_is_named(place: Path) 
     (problem,) = tube_differences(read_run(place / "out"))
     assert problem.file == "tables/quality.csv"
     assert problem.message == f"{len(frame) + 1} rows, computed again {len(frame)}"
+
+
+def test_a_run_of_a_bridge_that_was_taken_out_is_missed(place: Path) -> None:
+    path = place / "out" / "tables" / "bridges.csv"
+    frame = ALL["bridges"].read(path)
+    frame[frame["sample_id"] != "B2_surface_bridge"].to_csv(path, index=False)
+    (problem,) = tube_differences(read_run(place / "out"))
+    assert (problem.file, problem.message) == (
+        "tables/bridges.csv",
+        f"{len(frame) // 2} rows, computed again {len(frame)}",
+    )
 
 
 @pytest.mark.parametrize("change", ["another tube's", "gone", "no archive"])

@@ -28,7 +28,14 @@ from immunolab.comparison.plan import Compared, Plan
 from immunolab.comparison.table import Comparison, compare_endpoints
 from immunolab.errors import ComparisonError, InputError
 from immunolab.intervals import NORMAL_95
-from immunolab.schema.bridges import BRIDGE_ERROR, BRIDGE_FOLLOWS, BRIDGE_PAIRS, BRIDGE_SHIFTS
+from immunolab.schema.bridges import (
+    BRIDGE_ERROR,
+    BRIDGE_FOLLOWS,
+    BRIDGE_PAIRS,
+    BRIDGE_SHIFTS,
+    DATA_GATES,
+    DATA_GATES_FOLLOW,
+)
 from immunolab.schema.contrast import JOINED_BY
 from immunolab.schema.csv_files import cell_text
 
@@ -84,11 +91,12 @@ def bridged_tables(
     """
     keys = zip(counted["population"], counted["parent"], strict=True)
     own = counted.assign(endpoint=[shares.get(key) for key in keys]).dropna(subset=["endpoint"])
-    further = own[own["rule"] == BRIDGE_ERROR]
-    own = own[own["rule"] == BRIDGE_FOLLOWS]
+    by_rule = {
+        str(rule): own[own["rule"] == rule] for rule in (BRIDGE_FOLLOWS, BRIDGE_ERROR, DATA_GATES, DATA_GATES_FOLLOW)
+    }
     wanted, batches, by_readers = set(shares.values()), batches_of(rows), by_readers_of(rows)
     checked = rows[rows["sample_id"].isin(list(placed))]
-    found = [_believed(rows, own, further, one, refused, checked, pairs) for one in compared]
+    found = [_believed(rows, by_rule, one, refused, checked, pairs) for one in compared]
     of_pairs: list[dict[str, Any]] = []
     of_shifts: list[dict[str, Any]] = []
     for one in found:
@@ -144,31 +152,48 @@ def _keys(rows: pd.DataFrame) -> list[tuple[str, str]]:
 
 def _believed(
     rows: pd.DataFrame,
-    counted: pd.DataFrame,
-    further: pd.DataFrame,
+    by_rule: Mapping[str, pd.DataFrame],
     one: Compared,
     refused: Mapping[str, str],
     checked: pd.DataFrame,
     pairs: pd.DataFrame,
 ) -> _Recounted:
-    """Return a comparison counted again without the shares that tubes' own borders contradict."""
-    found, batches = _followed(rows, counted, further, one, refused), batches_of(checked)
-    if found.again is None or not batches:
+    """Return a comparison counted again without the shares that borders placed on each tube contradict."""
+    counted, further = by_rule[BRIDGE_FOLLOWS], by_rule[BRIDGE_ERROR]
+    found = _followed(rows, counted, further, one, refused)
+    if found.again is None:
         return found
+    again = _by_key(found.again.pairs)
     own = _by_key(pairs[pairs["endpoint"].isin(one.endpoints)])
-    groups: dict[tuple[str, str], Group] = {}
-    apart = []
-    for key, pair in _by_key(found.again.pairs).items():
-        group = group_of(pair, batches)
-        if key in own and group[0] != group[1] and "" not in group[0] + group[1] and pair["shift_scale"] in FOLD_SCALES:
-            groups[key] = group
-            apart.append((key[1], group, float(pair["shift"] - own[key]["shift"])))
-    agreed = agreements(apart)
-    against = disagreements(agreed)
-    doubted = {key: against[key[1], group] for key, group in groups.items() if (key[1], group) in against}
+    said = [(batches_of(checked), again, own, "")]
+    if len(by_rule[DATA_GATES_FOLLOW]):
+        by_data = batches_of(rows[rows["sample_id"].isin(by_rule[DATA_GATES_FOLLOW]["sample_id"])])
+        follows, stays = (_counted_by(rows, by_rule[rule], one, refused) for rule in (DATA_GATES_FOLLOW, DATA_GATES))
+        said.append((by_data, follows, stays, ", by gates that data place beside the drawn ones"))
+    agreed: dict[tuple[str, Group], TwoAnswers] = {}
+    doubted: dict[tuple[str, str], str] = {}
+    for batches, follows, stays, words in said:
+        groups = {
+            key: group_of(pair, batches)
+            for key, pair in follows.items()
+            if key in again and key in stays and pair["shift_scale"] in FOLD_SCALES
+        }
+        groups = {key: one for key, one in groups.items() if one[0] != one[1] and "" not in one[0] + one[1]}
+        apart = [(key[1], one, float(follows[key]["shift"] - stays[key]["shift"])) for key, one in groups.items()]
+        agreed |= agreements(apart)
+        against = disagreements(agreed)
+        doubted |= {key: against[key[1], one] + words for key, one in groups.items() if (key[1], one) in against}
     if doubted:
         found = _followed(_rows_of(rows, doubted, held=False), counted, further, one, refused)
     return replace(found, agreed=agreed, doubted=doubted)
+
+
+def _counted_by(
+    rows: pd.DataFrame, counted: pd.DataFrame, one: Compared, refused: Mapping[str, str]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the pairs of a comparison whose rows are counted by other gates."""
+    made = _followed(rows, counted, counted.iloc[:0], one, refused).again
+    return {} if made is None else _by_key(made.pairs)
 
 
 def _parts(

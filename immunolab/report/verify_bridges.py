@@ -82,13 +82,21 @@ def _followed(run: Run) -> Iterator[Problem]:
     paths = [run.folder / "samples" / name / "other_gatings.csv" for name in dict.fromkeys(rows["sample_id"])]
     counted = OTHER_GATINGS.read(*(path for path in paths if path.exists()))
     shares = {e.share: e.id for e in run.study.endpoints if e.share}
-    placed = [s.sample_id for s in run.study.samples if _by_events(run, s.panel)]
+    by_events = {name for name, gates in panel_gates(run).items() if gates.needs_fit}
+    placed = [s.sample_id for s in run.study.samples if s.panel in by_events]
     again = bridged_tables(rows, counted, shares, run.compared, refused, known["pairs"], known["shifts"], placed)
     yield from _compared(run, BRIDGE_SHIFTS, again["bridge_shifts"], _SHIFTS, ("design",))
     yield from _compared(run, BRIDGE_PAIRS, again["bridge_pairs"], _PAIR_NUMBERS, ("verdict_bridged", "outcome"))
 
 
-def _by_events(run: Run, panel: str) -> bool:
-    """Return whether a tube's events place its borders."""
-    named = run.study.panels.get(panel)
-    return Gates(run.strategies.get(panel), follow=named.follow if named else False).needs_fit
+def panel_gates(run: Run) -> dict[str, Gates]:
+    """Return the gates of each panel, as far as it is known from a run whether events place them.
+
+    Parameters
+    ----------
+    run
+        The finished run.
+    """
+    follow = {name: panel.follow for name, panel in run.study.panels.items()}
+    names = dict.fromkeys(s.panel for s in run.study.samples if s.modality != "single_cell")
+    return {name: Gates(run.strategies.get(name), follow=follow.get(name, False)) for name in names}

@@ -100,7 +100,9 @@ def refused_ways(moves: pd.DataFrame) -> list[RefusedWay]:
     names = ["panel", "batch_from", "batch_to", "bridge"]
     found = []
     for key, own in moves.groupby(names, sort=False, dropna=False) if len(moves) else ():
-        texts = own.loc[own["outcome"] == "refused", "reason"].dropna().astype(str)
+        borders = pd.MultiIndex.from_frame(own[["marker", "population"]].fillna(""))
+        by_another = borders.isin(borders[own["outcome"] == "followed"])  # tube of the material in that batch
+        texts = own.loc[(own["outcome"] == "refused") & ~by_another, "reason"].dropna().astype(str)
         reasons = tuple(dict.fromkeys(one for text in texts for one in text.split(REASONS_JOINED_BY) if one))
         if reasons:
             panel, first, second, bridge = (cell_text(one) for one in key)

@@ -13,6 +13,12 @@ BRIDGE_FOLLOWS: Literal["bridge_follows"] = "bridge_follows"
 BRIDGE_ERROR: Literal["bridge_error"] = "bridge_error"
 """Rule of other_gatings.csv: as bridge_follows, the borders of one marker two standard errors of its move further."""
 
+DATA_GATES: Literal["data_gates"] = "data_gates"
+"""Rule of other_gatings.csv: gates that data place beside drawn ones, the tube's own borders."""
+
+DATA_GATES_FOLLOW: Literal["data_gates_follow"] = "data_gates_follow"
+"""Rule of other_gatings.csv: as data_gates, the patient's borders of another batch carried by the bridging control."""
+
 Bridging = Literal["report", "follow"]
 
 REASONS_JOINED_BY = "; "

@@ -238,7 +238,10 @@ OTHER_GATINGS = Table(
     (
         SAMPLE,
         Column(
-            "rule", "text", "where the gates were placed", allowed=(*GATING_RULES, "bridge_follows", "bridge_error")
+            "rule",
+            "text",
+            "where the gates were placed; data_gates, beside drawn ones, check a bridging control",
+            allowed=(*GATING_RULES, "bridge_follows", "bridge_error", "data_gates", "data_gates_follow"),
         ),
         POPULATION,
         PARENT,

@@ -5,7 +5,6 @@ Visits have no part in it: a border follows from batch to batch, by what the bat
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from immunolab.gating.tube_gates import TubeGates
 from immunolab.schema.bridges import BRIDGE_MOVES, REASONS_JOINED_BY
 from immunolab.study.batch_order import batches_in_order
 from immunolab.study.sheet import Sample, Study
+from immunolab.workflow.bridge_beside import anchor_of, beside_of
 from immunolab.workflow.bridge_places import PanelPlaces
 from immunolab.workflow.bridge_ways import MOST_REASONS, BridgeWays
 from immunolab.workflow.panels import PanelGates
@@ -81,7 +81,13 @@ def run_order(samples: Iterable[Sample]) -> list[str]:
 
 
 def follow_bridges(
-    study: Study, panels: Mapping[str, PanelGates], prepared: Mapping[str, Prepared], gates: Mapping[str, TubeGates]
+    study: Study,
+    panels: Mapping[str, PanelGates],
+    prepared: Mapping[str, Prepared],
+    gates: Mapping[str, TubeGates],
+    *,
+    beside: Mapping[str, TubeGates] | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> Bridged:
     """Return the gates of every tube with borders that follow the bridging controls, where the study asks for it.
 
@@ -95,6 +101,10 @@ def follow_bridges(
         Stored subsamples by sample_id.
     gates
         As placed or drawn, by sample_id.
+    beside
+        Gates that data placed beside drawn ones, by sample_id, to check the bridge by.
+    pairs
+        Shares (population, denominator) that are counted.
     """
     if not study.bridges:
         return Bridged(gates)
@@ -102,9 +112,12 @@ def follow_bridges(
     for name, panel in panels.items():
         places = PanelPlaces(study, name, prepared, gates)
         found = _PanelBridges(panel, places, BridgeWays(places, panel.gates.needs_fit))
+        other = None if panel.gates.needs_fit else beside_of(places, beside or {}, pairs, found.order)
         channels += places.channels
         for sample in places.patients if study.quality.bridge == "follow" else ():
-            changed[sample.sample_id], outcome = found.follow(sample)
+            own, outcome = found.follow(sample)
+            more = other.counts(sample) if other is not None and outcome.outcome != "refused" else ()
+            changed[sample.sample_id] = replace(own, rule_counts=(*own.rule_counts, *more)) if more else own
             tubes[sample.sample_id] = replace(outcome, placed=panel.gates.needs_fit)
         rows += found.ways.rows
     return Bridged(changed, tubes, BRIDGE_MOVES.frame(rows), channels)
@@ -126,10 +139,7 @@ class _PanelBridges:
         """Return the batch that a tube's borders follow from."""
         if not self.panel.gates.needs_fit:
             return self.places.study.quality.reference or self.order[0]
-        own = Counter(s.batch for s in self.places.patients if s.patient_id == sample.patient_id)
-        if self.places.study.quality.reference in own:
-            return self.places.study.quality.reference
-        return min(own, key=lambda batch: (-own[batch], self.order.index(batch)))
+        return anchor_of(self.places, sample, self.order)
 
     def follow(self, sample: Sample) -> tuple[TubeGates, BridgeOutcome]:
         """Return the gates of a tube with those that follow beside them, and what became of them."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from immunolab.events.storage import load_tube
+from immunolab.events.tube import Tube
 from immunolab.gating.evaluate import Mask
 from immunolab.gating.following.bridge import gated_events, stain_edges
 from immunolab.gating.following.bridge_checks import LANDMARKS, LandmarkPlaces
@@ -78,8 +79,12 @@ class PanelPlaces:
         own = [s for s in self.study.samples if s.gated and not s.control_of and s.sample_id not in held]
         return [s for s in own if s.batch and s.modality != "single_cell" and self._usable(s)]
 
+    def tube(self, sample: Sample) -> Tube:
+        """Return the stored events of a tube."""
+        return load_tube(Path(self.prepared[sample.sample_id].subsample))
+
     def _gated(self, sample: Sample) -> GatedEvents:
-        tube = load_tube(Path(self.prepared[sample.sample_id].subsample))
+        tube = self.tube(sample)
         strategy = self.gates[sample.sample_id].strategy
         return gated_events(tube, on_scales(measure_scales(strategy, [tube]), tube))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from immunolab.gating.following.bridge_checks import (
 )
 from immunolab.gating.following.channel_move import ENOUGH
 from immunolab.gating.following.lone_bridge import lone_tubes
+from immunolab.gating.following.two_bridges import disagreement
 from immunolab.schema.bridges import REASONS_JOINED_BY
 from immunolab.study.sheet import Sample
 from immunolab.workflow.bridge_places import SUBSETS, PanelPlaces, shares_of
@@ -69,7 +71,7 @@ class BridgeWays:
     _found: dict[tuple[str, str], list[Way]] = field(default_factory=dict)
 
     def between(self, first: str, second: str) -> list[Way]:
-        """Return the ways from a batch to another, one of each material that both have.
+        """Return the ways from a batch to another, one of each pair of tubes of one material; the last tubes first.
 
         Parameters
         ----------
@@ -81,15 +83,17 @@ class BridgeWays:
         return self._found[first, second]
 
     def _looked_for(self, first: str, second: str) -> list[Way]:
-        before, after = ({s.bridge: s for s in self.places.bridges if s.batch == batch} for batch in (first, second))
-        materials = [name for name in before if name in after]
-        if not materials:
+        before, after = ([s for s in self.places.bridges if s.batch == batch] for batch in (first, second))
+        pairs = [(one, other) for one in reversed(before) for other in reversed(after) if one.bridge == other.bridge]
+        if not pairs:
             lacking = [batch for batch, held in ((first, before), (second, after)) if not held]
             text = (
                 f"no bridging control in batch {' and '.join(lacking)}" if lacking else "no material is in both batches"
             )
             return [Way("", None, [f"{text} ({first}, {second})"], {})]
-        return [self._judged(before[name], after[name]) for name in sorted(materials)]
+        ways = [self._judged(*pair) for pair in sorted(pairs, key=lambda pair: pair[0].bridge)]
+        _compare([way for way in ways if not way.reasons])
+        return ways
 
     def _judged(self, before: Sample, after: Sample) -> Way:
         """Return the way of one material with all that is against it."""
@@ -179,6 +183,18 @@ class BridgeWays:
                 row |= {"patients_move": said.move, "n_patients": said.n}
             rows.append(row | {"reason": text or REASONS_JOINED_BY.join(way.reasons[:MOST_REASONS]) or None})
         return rows or [whole] * bool(way.reasons)
+
+
+def _compare(ways: Sequence[Way]) -> None:
+    """Refuse the ways that nothing else is against where they do not say the same: which is right is not known."""
+    against: list[dict[str, str]] = [{} for _ in ways]
+    for (i, one), (j, other) in combinations(enumerate(ways), 2):
+        if one.moves is not None and other.moves is not None:
+            found = disagreement(one.moves, other.moves)
+            against[i], against[j] = against[i] | found, against[j] | found
+    for way, texts in zip(ways, against, strict=True):
+        way.reasons += texts.values()
+        way.said |= {marker: (text, way.said.get(marker, ("", None))[1]) for marker, text in texts.items()}
 
 
 def _surest(said: Mapping[str, LandmarkMove]) -> LandmarkMove | None:

@@ -105,7 +105,7 @@ def quantify(
     tables |= {name: table for name, table in cleaned.items() if len(table)}
     timing = timeline_quality(study.trial, [s for s in samples if not s.control_of], study.doses)
     tables["quality"] = QUALITY.check(pd.concat([tables["quality"], timing], ignore_index=True))
-    held = _held(store, done, tables["counts"])
+    held = held_counts(store, done, tables["counts"])
     bridges = bridge_values(study, done, endpoints, held)
     rows = _flow_rows(study, store, [s for s in done if not (s.stimulation or s.bridge)], endpoints, tables, held)
     differences, stimulation = stimulated_values(study, endpoints, stimulated_tubes(done, held, tables["thresholds"]))
@@ -219,8 +219,18 @@ def _widest(visits: Mapping[str, set[str]], contrast: Sequence[str]) -> list[str
     return [panel for panel, there in visits.items() if len(there & compared) == most]
 
 
-def _held(store: Store, samples: Sequence[Sample], counts: pd.DataFrame) -> dict[str, SampleCounts]:
-    """Return the counts of each sample, by population."""
+def held_counts(store: Store, samples: Sequence[Sample], counts: pd.DataFrame) -> dict[str, SampleCounts]:
+    """Return the counts of each sample, by population.
+
+    Parameters
+    ----------
+    store
+        The folder of the samples' tables.
+    samples
+        Those that were counted.
+    counts
+        Rows of COUNTS.
+    """
     joints = _joints(_stack(store, samples, JOINT))
     beads = tube_beads(_stack(store, samples, BEADS))
     own = dict(tuple(counts.groupby("sample_id", sort=False)))

@@ -16,6 +16,7 @@ from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.schema.files import content_key
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.bridge import Bridged, follow_bridges
+from immunolab.workflow.bridge_beside import beside_jobs
 from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.measure_tube import MeasureJob, measure
@@ -101,7 +102,9 @@ class TubeSteps:
         prepared, unread = self._read()
         scaled = replace(self, panels=scaled_panels(self.study, self.panels, prepared))
         gates, unplaced = scaled._place(prepared)
-        bridged = follow_bridges(self.study, scaled.panels, prepared, gates)
+        bridged = follow_bridges(
+            self.study, scaled.panels, prepared, gates, beside=self._beside(prepared), pairs=self.pairs
+        )
         used = with_overrides(self.study, scaled.panels, prepared, bridged.gates, self.overrides)
         jobs, kept = self._jobs(prepared, used)
         measured, unmeasured = self._work(measure, jobs, self._kind(jobs), "gating")
@@ -201,6 +204,13 @@ class TubeSteps:
         second, more = self._fit(chosen, "placing gates that other tubes bear on")
         redone = {name for names, _ in chosen for name in names}
         return [done for done in first if not redone & set(done[0])] + second, failures | more
+
+    def _beside(self, prepared: Mapping[str, Prepared]) -> dict[str, TubeGates]:
+        """Return the gates that data place beside drawn ones, to check bridging controls by; a tube may have none."""
+        jobs = beside_jobs(self.study, self.panels, prepared, self.pairs, self.store, self.options.seed)
+        done, _ = self._fit(jobs, "placing gates that bridges are checked by")
+        found = {name: read_placed(folder, name) for names, folder in done for name in names}
+        return {name: gates for name, gates in found.items() if isinstance(gates, TubeGates)}
 
     def _fit(
         self, jobs: Sequence[tuple[tuple[str, ...], FitJob]], title: str

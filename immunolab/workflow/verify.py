@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from immunolab.comparison.bridge_charts import chart_rows
 from immunolab.errors import ImmunolabError, Problem
-from immunolab.gating.gate_source import Gates
 from immunolab.quality.acquisition import acquisition_table
 from immunolab.quality.staining_sample import STAINING_EVENTS
 from immunolab.quality.topics import TOPICS
 from immunolab.report.table_diff import CHANGED, file_in, file_of, read_written, row_differences
 from immunolab.report.verify import verify
+from immunolab.report.verify_bridges import panel_gates
 from immunolab.results.run import Run
 from immunolab.schema.across_tubes import ACQUISITIONS, LANDMARKS, SAMPLE_FLOW
-from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_MOVES, BRIDGES
+from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_MOVES, BRIDGES, CHART_LIMITS
 from immunolab.schema.gating import COUNTS, QUALITY
 from immunolab.schema.table import Table
 from immunolab.study.sheet import Sample, Study, read_study
 from immunolab.workflow.across_tubes import checks_across_tubes, tube_headers
 from immunolab.workflow.bridge import follow_bridges, run_order
-from immunolab.workflow.bridge_tables import channel_rows
+from immunolab.workflow.bridge_tables import bridge_values, channel_rows
 from immunolab.workflow.measured_again import COUNTED, TubeAgain, measured_again
 from immunolab.workflow.panels import PanelGates
+from immunolab.workflow.quantify import held_counts
+from immunolab.workflow.store import Store
 
 _ELSEWHERE = ("beads", "single cells")  # topics whose checks are made of other tables
 _FROM_EVENTS = [check for topic, checks in TOPICS.items() if topic not in _ELSEWHERE for check in checks]
@@ -34,11 +37,12 @@ _NAMES = {
     COUNTS.name: ("sample_id", "path"),
     LANDMARKS.name: ("sample_id", "population", "marker"),
     ACQUISITIONS.name: ("sample_id",),
-    BRIDGE_CHANNELS.name: ("sample_id", "landmark", "marker"),
     BRIDGES.name: ("sample_id", "endpoint"),
+    BRIDGE_CHANNELS.name: ("sample_id", "landmark", "marker"),
     QUALITY.name: ("sample_id", "check"),
     BRIDGE_MOVES.name: ("batch_from", "batch_to", "bridge", "population", "marker"),
 }
+_OF_TUBE = [name for name in BRIDGES.names if name not in (*CHART_LIMITS, "deviation", "status")]  # limits: elsewhere
 _SHOWN = 3  # tubes that a message names
 
 
@@ -108,15 +112,13 @@ def _compared_by_events(run: Run, study: Study) -> set[str]:
     follows = study.quality.bridge == "follow"
     bridges = {s.sample_id for s in study.bridges}
     scaled = set(run.table("scales")["panel"].fillna("").astype(str))
-    drawn = {name for name, panel in _panel_gates(run, study).items() if panel.gates.needs_fit} | scaled
+    drawn = {name for name, panel in _panel_gates(run).items() if panel.gates.needs_fit} | scaled
     return {s.sample_id for s in study.samples if follows or s.sample_id in bridges or s.panel in drawn}
 
 
-def _panel_gates(run: Run, study: Study) -> dict[str, PanelGates]:
+def _panel_gates(run: Run) -> dict[str, PanelGates]:
     """Return the panels as far as following a bridge looks at them: whether events place their gates."""
-    names = dict.fromkeys(s.panel for s in study.samples if s.modality != "single_cell")
-    follow = {name: study.panels[name].follow if name in study.panels else False for name in names}
-    return {name: PanelGates(Gates(run.strategies.get(name), follow=follow[name]), (), "") for name in names}
+    return {name: PanelGates(gates, (), "") for name, gates in panel_gates(run).items()}
 
 
 def _compared(run: Run, study: Study, found: Sequence[TubeAgain | str]) -> Iterator[Problem]:
@@ -149,15 +151,21 @@ def _compared(run: Run, study: Study, found: Sequence[TubeAgain | str]) -> Itera
 
 def _bridge_differences(run: Run, study: Study, tubes: Sequence[TubeAgain]) -> Iterator[Problem]:
     prepared, gates = ({one.name: getattr(one, what) for one in tubes} for what in ("prepared", "gates"))
-    bridged = follow_bridges(study, _panel_gates(run, study), prepared, gates)
+    bridged = follow_bridges(study, _panel_gates(run), prepared, gates)
     order = {name: i for i, name in enumerate(run_order(study.samples), start=1)}
     again = ((BRIDGE_CHANNELS, channel_rows(bridged, order)), (BRIDGE_MOVES, bridged.moves))
     for table, rows in again:
         yield from _differences(run, table, rows, table.names)
-    stored = read_written(run, BRIDGES) if file_in(run, BRIDGES).exists() else BRIDGES.empty()
-    if isinstance(stored, pd.DataFrame):
-        runs = stored.assign(run=[order.get(str(name), len(order) + 1) for name in stored["batch"].fillna("")])
-        yield from _differences(run, BRIDGES, runs, ("run",))
+    yield from _bridge_rows(run, study, order)
+
+
+def _bridge_rows(run: Run, study: Study, order: Mapping[str, int]) -> Iterator[Problem]:
+    """Yield what differs in the rows of the bridging controls, made again from the counts of their tubes."""
+    samples = _counted_tubes(run, study)
+    held = held_counts(Store(run.folder), samples, run.table(COUNTS.name))
+    values = bridge_values(study, samples, run.study.endpoints, held)
+    again = chart_rows(values, order) if len(values) else BRIDGES.empty()
+    yield from _differences(run, BRIDGES, again, _OF_TUBE)
 
 
 def _differences(
