@@ -17,6 +17,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Bbox
 from patients_page import page_of
 from PIL import Image
 
@@ -44,7 +45,7 @@ from immunolab.plots.gates import contact_page, contact_sheet, draw_contact_shee
 from immunolab.plots.labels import EndpointLabel, label, labels
 from immunolab.plots.letters import text_outline
 from immunolab.plots.matrices import heatmap_of_change
-from immunolab.plots.numbers import bracket, number, p_text, span
+from immunolab.plots.numbers import bracket, number, p_text, span, with_minus
 from immunolab.plots.paired import paired_lines
 from immunolab.plots.panel_canvas import Box, Page, Word, width_of
 from immunolab.plots.patient_page import patient_page
@@ -391,6 +392,20 @@ def test_correlation_says_exploratory_and_uses_permutation_when_small():
     assert "not computed" in words(correlation({"P1": 1.0}, {"P1": 2.0}, "a", "b", ax=new_axes()))
 
 
+def test_names_beside_points_touch_neither_names_nor_points():
+    x = {"SLE001": 1.19, "SLE002": 1.32, "SLE003": 0.51, "SLE004": 1.4, "SLE005": 0.76, "SLE006": 1.12, "SLE007": 1.19}
+    y = {"SLE001": -7, "SLE002": -8, "SLE003": 0, "SLE004": -4, "SLE005": -14, "SLE006": -3, "SLE007": -8}
+    ax = correlation(x, y, "Treg", "SLEDAI")
+    ax.figure.canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    gap = 1.5 * ax.figure.dpi / 72
+    for name, box in boxes.items():
+        wider = Bbox.from_extents(box.x0 - gap, box.y0, box.x1 + gap, box.y1)
+        assert not any(wider.overlaps(other) for one, other in boxes.items() if one != name), name
+        points = [ax.transData.transform((x[one], y[one])) for one in x if one != name]
+        assert not any(wider.contains(*point) for point in points), name
+
+
 def test_checks_over_the_run_show_what_fails(frames):
     order = list(dict.fromkeys(frames["counts"]["sample_id"]))
     ax = check_over_run(frames["quality"], "dead", order, ax=new_axes())
@@ -720,3 +735,8 @@ def test_names_of_points_close_together_do_not_overlap():
     boxes = [text.get_window_extent() for text in ax.texts]
     assert {text.get_text() for text in ax.texts} == set(names)
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_a_hyphen_before_a_number_is_a_minus_and_that_of_a_name_or_date_stays():
+    said = "CD4 -3.7 sd; BV421-A -1.2 %; 2025-07-26, PD-1, 3-5 days, P-10, (-8 to -2)"
+    assert with_minus(said) == "CD4 −3.7 sd; BV421-A −1.2 %; 2025-07-26, PD-1, 3-5 days, P-10, (−8 to −2)"

@@ -29,7 +29,7 @@ from immunolab.report.figures.endpoints import endpoint_figures
 from immunolab.report.figures.patients import patient_figures
 from immunolab.report.figures.quality import run_figures
 from immunolab.report.first_screen import study_facts
-from immunolab.report.html_table import Cell, cell
+from immunolab.report.html_table import Cell, cell, grid
 from immunolab.report.method_tables import gate_rules_grid, warnings_grid
 from immunolab.report.methods import methods_text, miflowcyt, transforms_of
 from immunolab.report.other_tables import other_tables
@@ -690,3 +690,10 @@ def test_events_of_scores_are_a_table_that_paper_holds() -> None:
     sparse = rows.head(1).assign(below_level=None)
     (one,) = other_tables(replace(run, tables={**run.tables, "event_counts": sparse}))["safety"]
     assert "below level" not in [row[0].text for row in one["grid"].rows]
+
+
+def test_units_and_minus_signs_of_tables_are_written_as_people_write_them() -> None:
+    row = grid(
+        pd.DataFrame([{"unit": "cells/uL", "message": "BV421-A -1.2 %"}]), {"unit": "unit", "message": "said"}
+    ).rows[0]
+    assert [one.text for one in row] == ["cells/µL", "BV421-A −1.2 %"]

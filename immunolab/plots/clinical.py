@@ -24,6 +24,8 @@ LEAST_SUBGROUP = 6  # patients in a group below which a subgroup's p-value promi
 _FEWEST_FOR_BAND = 15  # patients; with fewer an interval of rho is wider than half its range (judgement)
 _BESIDE = tuple((dx, dy) for dy in (2, -9, 10, -17, 18, -25, 26) for dx in (3, -3))  # of a name to its point, points
 
+_CLEAR = 2.0  # between a name and what it stands beside, points: less reads as touching
+
 
 @style()
 def responders(
@@ -168,13 +170,14 @@ def _name_points(ax: Axes, frame: pd.DataFrame) -> None:
     points = ax.transData.transform(frame[["x", "y"]].to_numpy()) * 72 / ax.figure.dpi
     edge = ax.get_window_extent().x0 * 72 / ax.figure.dpi
     taken = [(x - 2, y - 2, x + 2, y + 2) for x, y in points]
-    for (patient, row), (x, y) in zip(frame.iterrows(), points, strict=True):
+    for i, ((patient, row), (x, y)) in enumerate(zip(frame.iterrows(), points, strict=True)):
         name = shortened(str(patient))
         wide, high = widest(ax, [name]) + 1, 1.1 * SMALL
         boxes = {(dx, dy): (x + dx - (wide if dx < 0 else 0), y + dy) for dx, dy in _BESIDE}
+        others = [(a - _CLEAR, b, c + _CLEAR, d) for a, b, c, d in (*taken[:i], *taken[i + 1 :])]
         hidden = {
             beside: (left < edge)
-            + sum(a < left + wide and left < c and b < low + high and low < d for a, b, c, d in taken)
+            + sum(a < left + wide and left < c and b < low + high and low < d for a, b, c, d in others)
             for beside, (left, low) in boxes.items()
         }
         beside = min(hidden, key=hidden.__getitem__)

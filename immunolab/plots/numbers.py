@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,7 @@ _SCALE_WORDS = {
 }
 _LEAST_SHOWN = 0.01  # of a probability, or of what lacks to 1: two digits, which a thousand simulations give
 _ALPHA, _SAME = 0.05, 1e-12  # what p is judged by; rounding of numbers
+_BELOW_ZERO = re.compile(r"(?<![\w.)-])-(?=\d)")  # a hyphen before a number and after no word
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -66,6 +69,17 @@ def p_text(p_value: float, symbol: str = "p") -> str:
     if pd.isna(p_value):
         return f"{symbol} not computed"
     return f"{symbol} = {p_number(p_value)}"
+
+
+def with_minus(text: str) -> str:
+    """Return a text whose numbers below zero have a minus, which is as wide as a plus, in place of a hyphen.
+
+    Parameters
+    ----------
+    text
+        As a table has it; hyphens of names, dates and ranges stay.
+    """
+    return _BELOW_ZERO.sub("−", text)
 
 
 def p_number(p_value: float) -> str:

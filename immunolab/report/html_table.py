@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from immunolab.plots.numbers import number, p_number, probability
+from immunolab.plots.numbers import number, p_number, probability, with_minus
+from immunolab.vocabulary.display_names import unit_name
 
 _WORDS = {
     "label": "label",
@@ -133,7 +134,8 @@ def cell(value: object, name: str = "") -> Cell:
     if value is None or pd.isna(value):  # type: ignore[call-overload]
         return Cell("")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return Cell(str(value), "", _WORDS.get(name, ""))
+        text = unit_name(str(value)) if name == "unit" else with_minus(str(value))
+        return Cell(text, "", _WORDS.get(name, ""))
     if name.endswith(("p_value", "q_value")):
         return Cell(p_number(float(value)), repr(float(value)), "number")
     if name.startswith("power") or name == "assurance":

@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+from immunolab.plots.numbers import with_minus
 from immunolab.quality.advice import advice
 from immunolab.quality.qc import SIGNS, TubeQuality
 from immunolab.quality.topics import SEEN_IN_RUN, worst
@@ -145,11 +146,15 @@ def _tube(found: TubeQuality, sample: str, lights: list[str], pictures: LightPic
     by_png: dict[bytes, dict[str, Any]] = {}
     for check, one in seen:  # two checks of one channel have one picture
         shown = {**vars(one), "png": b64encode(one.png).decode(), "advice": advice(check, one.status)}
+        shown["caption"] = with_minus(one.caption)
         known = by_png.setdefault(one.png, shown)
         if known is not shown:
-            known["caption"] += f"; {one.caption}"
+            known["caption"] += f"; {shown['caption']}"
     course = pictures.course(sample) if pictures else None
-    said = [Said(*(str(row[name]) for name in ("status", "check", "message"))) for row in warned.to_dict("records")]
+    said = [
+        Said(str(row["status"]), str(row["check"]), with_minus(str(row["message"])))
+        for row in warned.to_dict("records")
+    ]
     return {
         "id": place_name("tube", sample),
         "name": sample,
