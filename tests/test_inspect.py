@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 from anndata import AnnData, read_h5ad
-from builders import data_folder
+from builders import REPOSITORY, data_folder
 
 from immunolab.cli import main
 from immunolab.errors import DataFileError, InputError
@@ -94,6 +94,19 @@ def test_what_is_no_data_file_is_refused(tmp_path, capsys, content):
     assert str(path) in message
     assert "hint:" in message
     assert "Traceback" not in message
+
+
+def test_several_files_are_shown_one_after_the_other_and_a_broken_one_stops_none(tmp_path, capsys):
+    """``inspect *.fcs`` was an error of usage: unrecognized arguments."""
+    whole = [str(REPOSITORY / "sample_data" / "sle" / "fcs" / name) for name in ("SLE001_W0.fcs", "SLE001_W10.fcs")]
+    broken = tmp_path / "broken.fcs"
+    broken.write_bytes(b"FCS3.0")
+    assert main(["inspect", whole[0], str(broken), whole[1]]) == 3
+    said = capsys.readouterr()
+    assert [line.split()[-1] for line in said.out.splitlines() if line.startswith("file ")] == whole
+    assert str(broken) in said.err
+    assert main(["inspect", "--json", *whole]) == 0
+    assert [one["file"] for one in json.loads(capsys.readouterr().out)] == whole
 
 
 def test_single_cell_file(tmp_path):

@@ -12,7 +12,7 @@ def add_inspect(commands: Subparsers) -> None:
     parser = command(
         commands, "inspect", "Show what is in an FCS or h5ad file, and what is unusual about it.", _inspect
     )
-    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--medians", action="store_true", help="each channel's median of the values as stored")
     parser.add_argument("--dataset", type=int, default=0, metavar="N", help="data set of the file, counted from 0")
@@ -22,14 +22,27 @@ def _inspect(arguments: argparse.Namespace) -> int:
     import json
     from functools import partial
 
+    from immunolab.errors import DataFileError
     from immunolab.loaders.hdf5 import is_hdf5
     from immunolab.loaders.inspect import inspect_file, inspection_text
     from immunolab.workflow.read_apart import read_apart
 
     inspect = partial(inspect_file, medians=arguments.medians, dataset=arguments.dataset)
-    found = read_apart(inspect, arguments.file) if is_hdf5(arguments.file) else inspect(arguments.file)
-    say(json.dumps(found, indent=1, ensure_ascii=False) if arguments.json else inspection_text(found))
-    return DONE
+    found, unread = [], []
+    for file in arguments.files:
+        try:
+            found.append(read_apart(inspect, file) if is_hdf5(file) else inspect(file))
+        except DataFileError as error:
+            if len(arguments.files) == 1:
+                raise
+            unread.append(str(error))
+    if arguments.json:
+        say(json.dumps(found[0] if len(arguments.files) == 1 else found, indent=1, ensure_ascii=False))
+    elif found:
+        say("\n\n".join(map(inspection_text, found)))
+    for refused in unread:
+        say_error(refused)
+    return SOME_FAILED if unread else DONE
 
 
 def add_qc(commands: Subparsers) -> None:
