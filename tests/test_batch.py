@@ -14,7 +14,9 @@ from immunolab.cli import main
 from immunolab.errors import DataFileError, InputError
 from immunolab.schema.files import content_key, write_atomically
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import Failure, Task, Workers, kept_workers, run_tasks
+from immunolab.workflow.tasks import Failure, Task
+from immunolab.workflow.worker_processes import kept_workers
+from immunolab.workflow.workers import Workers, run_tasks
 
 
 def _write_text(text: str):

@@ -15,7 +15,7 @@ import pytest
 import immunolab
 from immunolab.errors import InputError
 from immunolab.workflow.cluster import run_on_cluster, travelling
-from immunolab.workflow.workers import Task
+from immunolab.workflow.tasks import Task
 
 PACKAGE = Path(immunolab.__file__).parent
 

@@ -20,7 +20,8 @@ from immunolab.report.figures import figures_of
 from immunolab.results.record import read_run
 from immunolab.simulation import simulate
 from immunolab.simulation.model import Options
-from immunolab.workflow import compare, spread, workers
+from immunolab.workflow import compare, spread
+from immunolab.workflow import worker_processes as processes
 from immunolab.workflow.run import run
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.status import read_status
@@ -121,21 +122,21 @@ def test_every_sample_is_counted_single_cells_too(study: Path, alone: dict[str, 
 def test_a_short_comparison_is_given_to_workers_that_wait(waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
     few = pd.DataFrame(index=range(10))
     assert compare.worth_workers(SpreadWork(2), few).jobs == 1  # none has started
-    monkeypatch.setattr(workers._WorkerProcesses, "close", lambda self: None)
-    monkeypatch.setattr(workers._WorkerProcesses, "start", lambda self, count: self._idle.extend([None] * waiting))
-    with workers.kept_workers(2):
+    monkeypatch.setattr(processes.WorkerProcesses, "close", lambda self: None)
+    monkeypatch.setattr(processes.WorkerProcesses, "start", lambda self, count: self._idle.extend([None] * waiting))
+    with processes.kept_workers(2):
         assert compare.worth_workers(SpreadWork(2), few).jobs == waiting
 
 
 def test_a_worker_looks_for_what_can_be_freed_once_it_has_imported_all(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[bool] = []
-    monkeypatch.setattr(workers, "import_module", lambda room: looked.append(gc.isenabled()))
+    monkeypatch.setattr(processes, "import_module", lambda room: looked.append(gc.isenabled()))
     try:
-        workers._import_what_runs_need()
+        processes._import_what_runs_need()
         assert gc.get_freeze_count() > 0
     finally:
         gc.unfreeze()
-    assert looked == [False] * len(workers._ROOMS_OF_WORK)
+    assert looked == [False] * len(processes._ROOMS_OF_WORK)
     assert gc.isenabled()
 
 
@@ -149,7 +150,7 @@ def _refuse(item: int) -> int:
 
 @pytest.mark.parametrize("where", [SpreadWork(1), SpreadWork(2)])
 def test_an_error_of_an_item_is_whole_wherever_it_was_raised(where: SpreadWork) -> None:
-    with workers.kept_workers(where.jobs):
+    with processes.kept_workers(where.jobs):
         with pytest.raises(ComparisonError) as found:
             where(_refuse, [0, 1, 2])
         with pytest.raises(InputError) as problems:

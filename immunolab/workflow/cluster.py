@@ -115,7 +115,7 @@ def travelling() -> tuple[Callable[[], str], Callable[[str, bytes], tuple[bool, 
         found = content()
         if found != expected:
             return False, f"on {platform.node()}, content {found[:12]} for {expected[:12]}"
-        from immunolab.workflow.workers import attempt_task
+        from immunolab.workflow.tasks import attempt_task
 
         return True, attempt_task(*loads(packed))
 

@@ -27,7 +27,7 @@ from immunolab.study.sheet import Study
 from immunolab.workflow.quantify import Quantified, joined
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import workers_wait
+from immunolab.workflow.worker_processes import workers_wait
 
 _WORTH_WORKERS = 2_000  # rows of the endpoint table: judgement, some 60 tubes, whose models take longer than a start
 _ASSAY, _PERSON = "inter-assay CV", "within-person CV"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from immunolab.errors import InputError, Problem
 from immunolab.workflow.process import many_imports
-from immunolab.workflow.workers import kept_workers
+from immunolab.workflow.worker_processes import kept_workers
 
 if TYPE_CHECKING:
     from immunolab.results.run import Run

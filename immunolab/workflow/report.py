@@ -11,7 +11,7 @@ from immunolab.report.page import write_report
 from immunolab.results.record import read_run
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.store import Store
-from immunolab.workflow.workers import kept_workers
+from immunolab.workflow.worker_processes import kept_workers
 
 HTML = "html"
 

@@ -37,7 +37,7 @@ from immunolab.workflow.store import RUN_LOG, Store, folder_fault, is_folder_fau
 from immunolab.workflow.study_endpoints import study_endpoints
 from immunolab.workflow.tubes import RunOptions, TubeResults, TubeSteps
 from immunolab.workflow.unmeasured import Unmeasured, panel_names, unmeasured
-from immunolab.workflow.workers import kept_workers
+from immunolab.workflow.worker_processes import kept_workers
 from immunolab.workflow.write import write_results
 
 log = logging.getLogger("immunolab")
