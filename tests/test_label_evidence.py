@@ -407,6 +407,27 @@ def test_the_common_siblings_name_is_withheld_from_cells_whose_own_genes_say_the
     assert named_cd8[~rare].mean() >= 0.9
 
 
+def test_a_cytotoxic_cell_whose_coreceptor_is_not_seen_is_no_cd4_cell() -> None:
+    """Odds by CD4, CD8A and CD8B say CD4, as none is seen; all genes of the cell say CD8."""
+    rng = np.random.default_rng(0)
+    cd4, unseen = np.arange(600) < 300, np.arange(600) >= 570
+    odds = np.where(cd4 | unseen, 2.0, -4.0)
+    own = np.where(cd4, 4.0, -6.0)
+    fit = KindFit(("CD4_memory", "CD8_effector"), np.stack([own / 2, -own / 2], axis=1), np.full(2, 0.5))
+    points = rng.normal(size=(600, 2)) + 6.0 * (cd4 | unseen)[:, None]
+    found = chance_of_cd4(fit, odds, points, nearest_cells(points, 30))
+    assert found.present == ("CD4", "CD8")
+    assert not ((found.chances[0] > 0.6) & ~found.in_doubt)[unseen].any()
+    assert ((found.chances[0] > 0.6) & ~found.in_doubt)[cd4].mean() > 0.9
+
+
+def test_cells_of_mostly_one_kind_are_told_how_a_sort_is_declared() -> None:
+    cells = drawn({"B": 280, "NK": 10})
+    said = [note for note in label_cells(interpret_cells(cells)).notes if "--population B" in note]
+    assert len(said) == 1
+    assert not any("if they were" in n for n in label_cells(interpret_cells(cells), population="B").notes)
+
+
 def test_where_cells_show_nothing_that_parts_cd4_from_cd8_no_share_is_said_to_be_seen() -> None:
     """A third of CD4 would not be seen either, so that 30 % is no limit."""
     nothing, fit = np.zeros(500), KindFit(("CD4_memory", "CD8_effector"), np.zeros((500, 2)), np.full(2, 0.5))

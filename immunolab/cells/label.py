@@ -26,7 +26,7 @@ from immunolab.cells.proteins import ProteinGates
 from immunolab.cells.quality import CellQuality, check_cells
 from immunolab.cells.sibling_evidence import sibling_evidence
 from immunolab.cells.siblings import can_part_cd4, chance_of_cd4, log_odds, sure_of_sibling
-from immunolab.cells.sorts import Sorts, as_sorted, declared_sorts, lineages_of, possible_kinds
+from immunolab.cells.sorts import Sorts, as_sorted, declared_sorts, lineages_of, perhaps_sorted, possible_kinds
 from immunolab.cells.space import cell_space
 from immunolab.cells.subsets import chances_of_cd4, members_of_cd4, name_cd4
 from immunolab.clustering.expression import Array, similar_cells
@@ -147,7 +147,16 @@ def label_cells(
         thresholds=thresholds,
         quality=quality,
         notes=tuple(
-            dict.fromkeys((*notes_of(cells), *quality.notes, *calls.notes, *gates.notes, *_doubts(thresholds)))
+            dict.fromkeys(
+                (
+                    *notes_of(cells),
+                    *quality.notes,
+                    *calls.notes,
+                    *perhaps_sorted(calls.members, quality.passed, declared),
+                    *gates.notes,
+                    *_doubts(thresholds),
+                )
+            )
         ),
         members=calls.members,
         chance=calls.chance,
@@ -295,5 +304,6 @@ def _cd4_or_cd8(
         notes.append(
             f"{int(found.in_doubt.sum())} T cells stay CD3: what they show could be of CD4 or of CD8, "
             "and which is commoner is no evidence of a cell"
+            + (f"; if they were sorted as {found.present[0]}, say so (--population)" if len(found.present) == 1 else "")
         )
     return (four, eight), _spread(found.in_doubt, t_cells, False), tuple(notes)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immunolab.cells.cd8_alone import LEAST_GAIN, among_one
+from immunolab.cells.cd8_alone import LEAST_GAIN, SURE_AMONG_ONE, among_one
 from immunolab.cells.lineage import SURE_LINEAGE, lineage_of_kinds, settle, shares_and_fit
 from immunolab.cells.marker_model import KindFit
 from immunolab.clustering.expression import Array, Neighbours, smooth
@@ -35,6 +35,9 @@ _NEED_ONE_OF = frozenset({"CD8A", "CD8B"})  # genes that part CD4 from CD8; CD4'
 # share of the cells of one sibling that may be expected under the other's name, by the probabilities of these cells: of
 # Zheng's cells thinned to 200 to 1,000 counts .4 to 1.1 times as many are (2026-11-27)
 _MOST_SWAPPED = 0.1
+# log odds by all genes and proteins of a cell against a name from which it is not given, whatever is near it: as sure
+# as a name needs where one sibling is alone
+_SURELY_AGAINST = float(np.log(SURE_AMONG_ONE / (1 - SURE_AMONG_ONE)))
 # share of T cells up to which a sibling is rare: few of its cells have their own kind near, so that what is near says
 # the commoner of most (of Zheng's cells at a tenth, no longer at three tenths)
 _RARE = 0.2
@@ -52,7 +55,7 @@ class Siblings:
         Which there are.
     in_doubt
         Cells that get neither name: they are the one rather than the other only as it is the commoner; or too many of
-        the other are expected among cells like them.
+        the other are expected among cells like them; or all evidence of their own is surely against the name.
     seen_from
         Where there is one alone: the share of cells of the other from which it would be seen; 1 where none of the
         shares that are tried would.
@@ -121,7 +124,7 @@ def chance_of_cd4(
     share, prior = _settled(odds, share, points, neighbours, present)
     chances = share * either, (1 - share) * either
     if len(present) == 2:
-        doubts = _by_share_alone(odds, share, prior), _too_many_swapped(chances), _against_common(fit, chances)
+        doubts = _by_share_alone(odds, share, prior), _too_many_swapped(chances), _against_own(fit, chances)
         return Siblings(chances, present, np.any(doubts, axis=0))
     # a CD8 cell mostly shows its coreceptor, and is named; where none would be seen, a cell needs evidence of its own
     in_doubt = (log_odds(fit.evidence, fit.kinds) < 0) & (seen_from == 1)
@@ -177,15 +180,17 @@ def _by_share_alone(odds: Array, share: Array, prior: Array) -> Mask:
     return np.where(share >= 0.5, equal < least, equal > -least)
 
 
-def _against_common(fit: KindFit, chances: tuple[Array, Array]) -> Mask:
-    """Return cells that have the common sibling's name against all evidence of their own, where the other is rare."""
+def _against_own(fit: KindFit, chances: tuple[Array, Array]) -> Mask:
+    """Return cells named surely against all evidence of their own; at all, by a common sibling beside a rare one."""
     share = np.array([chance.sum() for chance in chances])
     share /= max(float(share.sum()), 1e-9)
-    if share.min() >= _RARE:
-        return np.zeros(len(chances[0]), dtype=bool)
-    own, other = chances if share[0] > share[1] else chances[::-1]
-    said = log_odds(fit.evidence, fit.kinds) * (1 if share[0] > share[1] else -1)
-    return sure_of_sibling(own, other) & (said < 0)
+    said = log_odds(fit.evidence, fit.kinds)
+    against = np.zeros(len(said), dtype=bool)
+    (four, eight), (many_four, many_eight) = chances, share
+    for own, other, common, odds in ((four, eight, many_four, said), (eight, four, many_eight, -said)):
+        least = 0.0 if common > 1 - _RARE else -_SURELY_AGAINST
+        against |= sure_of_sibling(own, other) & (odds < least)
+    return against
 
 
 def _too_many_swapped(chances: tuple[Array, Array]) -> Mask:

@@ -16,6 +16,7 @@ from immunolab.vocabulary.signatures import expected_levels
 
 Sorts = NDArray[np.object_]
 _SIBLING = {"CD4": ("CD8", "T"), "CD8": ("CD4", "T")}  # kinds that a sort of T cells is without
+_MOSTLY = 0.9  # share of one population from which cells may be a sort of it (judgement)
 _SURELY_OTHER = 0.99  # probability of another lineage that overrules a declared sort: sorts are 95 to 99 % pure
 
 
@@ -107,6 +108,28 @@ def as_sorted(fit: KindFit, chance: Array, sorts: Sorts) -> tuple[Array, tuple[s
             f"{which} were sorted as {name}; {int(other.sum())} of {int(rows.sum())} are surely of another lineage"
         )
     return result, tuple(notes)
+
+
+def perhaps_sorted(members: Mapping[str, NDArray[np.bool_]], passed: NDArray[np.bool_], sorts: Sorts) -> list[str]:
+    """Return a line where most cells are of one population and nothing was declared: a sort is named as one if told.
+
+    Parameters
+    ----------
+    members
+        Population -> which cells are in it.
+    passed
+        Cells that passed quality control.
+    sorts
+        Of each cell.
+    """
+    if any(sorts) or not passed.any():
+        return []
+    share = {name: float(members[name][passed].mean()) for name in SORTED_AS if name in members}
+    most = max((name for name in share if name != "CD3"), key=lambda name: share[name], default="")
+    if not most or not _MOSTLY <= share[most] < 1:
+        return []
+    told = f"if they were sorted as {most}, say so (--population {most}, population='{most}'): more keep the name"
+    return [f"{100 * share[most]:.0f} % of the cells are {most}; {told}"]
 
 
 def _named(sorts: Sorts) -> Iterator[str]:
