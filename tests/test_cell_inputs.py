@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -221,3 +223,48 @@ def test_an_h5mu_with_a_modality_that_cannot_be_read_gives_its_genes(tmp_path: P
     with h5py.File(file, "a") as handle:  # scirpy's receptors are awkward arrays, which an optional package reads
         handle["mod/airr/X"].attrs["encoding-type"] = "of-another-package"
     assert read_cells(file).n_obs == 60
+
+
+def test_rows_that_are_genes_and_values_that_are_missing_are_refused_by_name() -> None:
+    known = _counted()
+    with pytest.raises(DataFileError, match="rows are genes"):
+        interpret_cells(known.T.copy())
+    known.X = known.X.toarray()
+    known.X[3, 5] = np.nan
+    with pytest.raises(DataFileError, match="missing or infinite"):
+        interpret_cells(known)
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "words"),
+    [
+        ("a.loom", ("matrix", "row_attrs", "col_attrs"), r"a loom file(.|\n)*read_loom"),
+        ("a.h5seurat", ("assays", "meta.data"), r"of Seurat(.|\n)*writeH5AD"),
+        ("molecule_info.h5", ("barcode_idx", "barcodes"), r"molecules(.|\n)*filtered_feature_bc_matrix"),
+        ("a.csv", (), r"read_csv\('a.csv'\)(.|\n)*rows are genes"),
+        ("a.tsv.gz", (), r"read_csv\('a.tsv.gz', '\\t'\)"),
+        ("a.rds", (), "writeH5AD"),
+    ],
+)
+def test_what_is_not_read_is_named_with_the_way_out(
+    tmp_path: Path, name: str, groups: tuple[str, ...], words: str
+) -> None:
+    if groups:
+        with h5py.File(tmp_path / name, "w") as handle:
+            for group in groups:
+                handle[group] = [1]
+    else:
+        (tmp_path / name).write_bytes(b"gene,c1\nCD4,1\n")
+    with pytest.raises(DataFileError, match=words):
+        read_cells(tmp_path / name)
+
+
+def test_the_matrix_of_a_sample_of_cell_ranger_multi_is_named(tmp_path: Path) -> None:
+    inner = tmp_path / "outs/per_sample_outs/S1/count/sample_filtered_feature_bc_matrix"
+    inner.mkdir(parents=True)
+    folder(inner, "features.tsv", True)
+    with pytest.raises(DataFileError, match="outs/per_sample_outs/S1/count/sample_filtered_feature_bc_matrix"):
+        read_cells(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # an antibody called as its gene: anndata's warning was seen on the terminal
+        read_cells(inner)

@@ -120,6 +120,7 @@ def test_labels_of_a_reference_are_counted_and_compared_in_a_study(reference, tm
     (tmp_path / "study.yaml").write_text(text + key)
     run = il.run(tmp_path, out=tmp_path / "out", tables_only=True, quiet=True)
     assert not run.failed
+    assert run.computed == tuple(truth)  # a study of cells alone said that 0 samples were computed
     share = run.endpoints[run.endpoints["endpoint"] == "treg_pct_cd4"].set_index("sample_id")["value"]
     assert share.to_dict() == pytest.approx(truth, abs=6.0)
     shift = run.shifts.set_index("endpoint").loc["treg_pct_cd4"]

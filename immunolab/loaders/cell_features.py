@@ -185,6 +185,9 @@ def _by_ensembl(names: list[str], where: str) -> tuple[list[str], str]:
     return [found.get(name, name) for name in names], note
 
 
+_GENES_IN_ROWS = 5  # known genes among the names of rows: no cell is called so
+
+
 def _check_human(symbols: Sequence[str], where: str) -> None:
     known = _known_genes()
     human, mouse = (len(genes & set(symbols)) for genes in (known, {gene.capitalize() for gene in known}))
@@ -194,6 +197,25 @@ def _check_human(symbols: Sequence[str], where: str) -> None:
         raise DataFileError(_MOUSE, where, _HUMAN)
     shown = ", ".join(symbols[:3])
     raise DataFileError(f"none of the genes is known ({shown} ...)", where, "name genes by HGNC symbol or Ensembl id")
+
+
+def check_rows_are_cells(names: Sequence[str], where: str) -> None:
+    """Raise where the rows of a matrix are named as genes are.
+
+    Parameters
+    ----------
+    names
+        Of its rows.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    DataFileError
+        They are genes.
+    """
+    if len(_known_genes() & set(names)) >= _GENES_IN_ROWS:
+        raise DataFileError("its rows are genes and its columns cells", where, "write it the other way: cells.T")
 
 
 def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], list[str]]:

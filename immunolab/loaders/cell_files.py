@@ -50,12 +50,28 @@ def _kind(source: Path) -> str:
         hint = "give the folder that it is in"
         if source.name.removesuffix(".gz").endswith((".mtx", "features.tsv", "genes.tsv", "barcodes.tsv")):
             raise DataFileError("this is one of the three files of a 10x folder", str(source), hint)
-        if source.name.removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
-            hint = "read it with scanpy.read_csv or read_text (.T where genes are rows), then write_h5ad"
-            raise DataFileError("this is a table, not a single-cell file", str(source), hint)
-        hint = "give a .h5ad, a .h5mu, a zarr folder, a 10x .h5, or a folder with matrix.mtx"
-        raise DataFileError("this is no single-cell file", str(source), hint)
+        is_table = source.name.casefold().removesuffix(".gz").endswith(_TABLES)
+        what = "this is a table, not a single-cell file" if is_table else "this is no single-cell file"
+        raise DataFileError(what, str(source), _way_out(source))
     return _kind_of_hdf5(source)
+
+
+_READ = "give a .h5ad, a .h5mu, a zarr folder, a 10x .h5, or a folder with matrix.mtx"
+_TABLES = (".csv", ".tsv", ".txt")
+_FROM_R = "write it as .h5ad in R: zellkonverter::writeH5AD(as.SingleCellExperiment(object), 'cells.h5ad')"
+
+
+def _way_out(source: Path) -> str:
+    """Return how what is not read becomes what is."""
+    name = source.name.casefold().removesuffix(".gz")
+    if name.endswith(_TABLES):
+        parted = "" if name.endswith(".csv") else ", '\\t'"
+        read = f"anndata.io.read_csv('{source.name}'{parted})"
+        return (
+            f"of a table of counts, in Python: {read}.write_h5ad('cells.h5ad'); {read}.T where its rows are genes; "
+            "give that .h5ad"
+        )
+    return _FROM_R if name.endswith((".rds", ".rdata", ".rda")) else _READ
 
 
 def _kind_of_hdf5(source: Path) -> str:
@@ -64,6 +80,8 @@ def _kind_of_hdf5(source: Path) -> str:
     try:
         with h5py.File(source, "r") as handle:
             keys = set(handle)
+            if other := _of_another_kind(keys):
+                raise DataFileError(other[0], str(source), other[1])
             if "mod" in keys and "X" not in keys:
                 return "h5mu"
             return (
@@ -71,8 +89,21 @@ def _kind_of_hdf5(source: Path) -> str:
                 if "X" not in keys and ("matrix" in keys or any("barcodes" in handle[k] for k in keys))
                 else "h5ad"
             )
+    except DataFileError:
+        raise
     except Exception as error:  # noqa: BLE001  whatever the library makes of a damaged file
         raise DataFileError(f"the file is damaged: {error}", str(source), "copy it again") from None
+
+
+def _of_another_kind(keys: set[str]) -> tuple[str, str] | None:
+    """Return what an HDF5 file is that is not read, by its groups, and the way out; None for all others."""
+    if {"row_attrs", "col_attrs"} <= keys:
+        return "this is a loom file", "in Python: scanpy.read_loom(file, sparse=True).write_h5ad('cells.h5ad')"
+    if {"assays", "meta.data"} <= keys:
+        return "this is a file of Seurat", _FROM_R
+    if "barcode_idx" in keys:
+        return "this file lists molecules, not cells", "give filtered_feature_bc_matrix.h5, which is beside it"
+    return None
 
 
 def _read_h5ad(source: Path, *, backed: bool) -> Any:

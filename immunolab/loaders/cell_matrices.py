@@ -17,7 +17,7 @@ from immunolab.loaders.value_scale import LINEAR, Scale, scale_of
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-Kind = Literal["counts", "log", "scaled_counts", "z_scores", "unknown"]
+Kind = Literal["counts", "log", "scaled_counts", "z_scores", "not_finite"]
 _LOOK_AT = 500  # cells, evenly spaced, by which the kind of a matrix is recognised (judgement)
 _TARGET = 1e4  # counts a cell is scaled to, the field's convention (scanpy, Seurat)
 _ROWS = 20_000  # cells at a time: memory stays flat
@@ -75,7 +75,7 @@ def recognise(data: Any, features: Features, where: str) -> Matrix:
     if "scaled_counts" in seen:
         return _of_scaled(*seen["scaled_counts"])
     hint = "put raw counts into layers['counts']"
-    what = "z-scores (negative values)" if "z_scores" in seen else "values of an unknown kind"
+    what = "z-scores (negative values)" if "z_scores" in seen else "values that are missing or infinite (NaN, inf)"
     raise DataFileError(f"the matrix holds {what}, and there are no counts", where, hint)
 
 
@@ -132,7 +132,7 @@ def kind_of(matrix: Any) -> Kind:
     some = _as_csr(matrix[_some(matrix)])
     values = some.data
     if values.size and (~np.isfinite(values)).any():
-        return "unknown"
+        return "not_finite"
     if values.size and values.min() < 0:
         return "z_scores"
     if not values.size or np.allclose(values, np.round(values), atol=1e-4):

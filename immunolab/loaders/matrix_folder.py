@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _MATRIX, _CELLS, _FEATURES = ("matrix.mtx",), ("barcodes.tsv",), ("features.tsv", "genes.tsv")
+# where the matrices of a folder of Cell Ranger are: its own, those of `outs`, and those of each sample of `multi`
+_COUNTED = "per_sample_outs/*/count"
+_BELOW = ("*/*", "outs/*/*", *(f"{place}{_COUNTED}/{depth}" for place in ("", "outs/") for depth in ("*", "*/*")))
 _NEEDED = "matrix.mtx, barcodes.tsv, and features.tsv or genes.tsv of one library are needed, each zipped (.gz) or not"
 
 
@@ -56,9 +60,12 @@ def _matrix(folder: Path) -> tuple[Path, str]:
         raise DataFileError(f"the folder holds {len(prefixes)} matrices: {shown}", str(folder), hint)
     if found:
         return found[0], prefixes[0]
-    below = sorted(path.parent.name for path in folder.glob("*/*") if _ending(path.name, _MATRIX) != "-")
-    files = sorted(folder.glob("*.h5"))
-    inside = [*dict.fromkeys(below), *(path.name for path in files)]
+    deeper = [path for place in _BELOW for path in sorted(folder.glob(place))]
+    below = [path.parent for path in deeper if _ending(path.name, _MATRIX) != "-"]
+    files = [path for path in deeper if path.name.endswith("feature_bc_matrix.h5")]
+    inside = [
+        path.relative_to(folder).as_posix() for path in dict.fromkeys((*below, *sorted(folder.glob("*.h5")), *files))
+    ]
     beside = ", ".join(sorted(path.name for path in folder.iterdir())[:5])
     hint = f"give one of those in it: {', '.join(inside[:4])}" if inside else f"it holds: {beside}" if beside else ""
     raise DataFileError("the folder holds no matrix.mtx", str(folder), hint)
@@ -89,4 +96,6 @@ def _joined(matrix: Path, barcodes: Path, features: Path) -> AnnData:
     about = pd.DataFrame({"gene_ids": ids.to_numpy()}, index=pd.Index(names.to_numpy(), dtype=object))
     if var.shape[1] > 2:
         about["feature_types"] = var[2].to_numpy()
-    return AnnData(counts, obs=pd.DataFrame(index=pd.Index(cells.to_numpy(), dtype=object)), var=about)
+    with warnings.catch_warnings():  # an antibody may be called as its gene
+        warnings.filterwarnings("ignore", message="Variable names are not unique")
+        return AnnData(counts, obs=pd.DataFrame(index=pd.Index(cells.to_numpy(), dtype=object)), var=about)

@@ -20,7 +20,7 @@ from immunolab.events.cells import (
     proteins_are_counts,
     sample_ids_of,
 )
-from immunolab.loaders.cell_features import Features, hashtag_samples, split_features
+from immunolab.loaders.cell_features import Features, check_rows_are_cells, hashtag_samples, split_features
 from immunolab.loaders.cell_files import open_cells
 from immunolab.loaders.cell_matrices import dense_proteins, recognise
 from immunolab.loaders.cell_proteins import find_proteins
@@ -135,6 +135,7 @@ def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", 
     if data.n_obs == 0:
         raise DataFileError("the file holds no cells", where, "write the cells again, or leave the file out")
     data, of_raw = with_all_genes(data)
+    check_rows_are_cells([str(name) for name in data.obs_names], where)
     features = split_features(data.var, where)
     rna = recognise(data, features, where) if features.gene_columns.size else None
     if rna is not None and rna.counts is not None:

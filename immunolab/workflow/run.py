@@ -196,15 +196,16 @@ def _steps(inputs: _Inputs) -> Run:
     found = with_plan(found, inputs.plan, content_of(study, panels, endpoints))
     done = [*tubes.computed, *tubes.kept]
     write_results(found, store, done, report=not options.tables_only, spread=spread)
-    night.finish(computed=[*tubes.computed, *cells.computed], kept=[*tubes.kept, *cells.kept], failed=failures)
+    computed, kept = (*tubes.computed, *cells.computed), (*tubes.kept, *cells.kept)
+    night.finish(computed=computed, kept=kept, failed=failures)
     log.info(
         "done after %.1f s: %d computed, %d kept, %d failed",
         time.monotonic() - started,
-        len(tubes.computed),
-        len(tubes.kept),
+        len(computed),
+        len(kept),
         len(failures),
     )
-    return replace(found, computed=tubes.computed, kept=tubes.kept)
+    return replace(found, computed=computed, kept=kept)
 
 
 def _compared(
