@@ -14,7 +14,9 @@ from immunolab.events.tube import Channel, Tube
 from immunolab.quality.cell_shares import cell_kinds, share_rows
 from immunolab.quality.detectors import detector_rows
 from immunolab.quality.events import check_events
-from immunolab.quality.residual_spillover import Line, SpillingPair, matrix_error
+from immunolab.quality.matrix_error import matrix_error, matrix_is_off
+from immunolab.quality.residual_spillover import SpillingPair
+from immunolab.quality.spillover_lines import Line
 from immunolab.quality.steadiness import steadiness
 
 PLAN = replace(planted.plan_of(1), n_events=40_000)
@@ -136,6 +138,20 @@ def test_the_error_of_a_matrix_is_the_root_mean_square_over_the_entries_that_cel
     assert error == pytest.approx(np.sqrt((0.2**2 + 0.2**2) / 3))
     assert known == shown
     assert matrix_error(shown[:2])[0] == 0  # too few to judge
+
+
+def test_few_entries_that_cells_show_well_are_enough_to_doubt_a_matrix_and_blurred_ones_are_not() -> None:
+    def pairs(off: float, n: int, error: float) -> list[SpillingPair]:
+        line = Line(0.1 * off, 0.1 * error, 0.5, 1.0, is_straight=True)
+        return [SpillingPair("dye", f"detector {i}", 0.1, line) for i in range(n)]
+
+    # by the chi square's table: 13.28 at 4, 37.57 at 20 degrees of freedom, of entries whose SD is .035
+    for n, quantile in ((4, 13.28), (20, 37.57)):
+        limit = 0.035 * np.sqrt(quantile / n)
+        assert matrix_is_off(pairs(1.01 * limit, n, 0.0))
+        assert not matrix_is_off(pairs(0.99 * limit, n, 0.0))
+        assert not matrix_is_off(pairs(1.01 * limit, n, 0.005))
+    assert not matrix_is_off(pairs(0.5, 2, 0.0))  # too few to judge
 
 
 def test_cells_far_below_zero_are_found(ordinary: Tube) -> None:

@@ -20,8 +20,9 @@ from immunolab.plots.scales import DisplayScale, ticks_of, whole_scale
 from immunolab.quality.cell_shares import Kinds, dye_cofactor, pulse_channels, scatter_channel
 from immunolab.quality.clock import read_clock
 from immunolab.quality.repeated_events import copies
-from immunolab.quality.residual_spillover import pairs_uncompensated, unstained
+from immunolab.quality.residual_spillover import pairs_uncompensated
 from immunolab.quality.rows import Row
+from immunolab.quality.spillover_lines import unstained
 from immunolab.quality.stretches import time_row
 from immunolab.quality.topics import light
 from immunolab.schema.flags import Check

@@ -29,6 +29,8 @@ ADVICE: Mapping[Check, str] = {
     Check.COMPENSATION: "Compensate (spectral: unmix) with that day's single-stained controls before any gate is read.",
     Check.RESIDUAL_SPILLOVER: "Look at that day's single-stained controls of the pair; read gates on the second "
     "channel with care for cells bright in the first.",
+    Check.RESIDUAL_ON_GATES: "Correct the matrix by what spillover.csv says is left, and run again before this "
+    "population is believed.",
     Check.HYPER_NEGATIVE: "Look at this channel in that day's matrix and single stains: too much is taken off.",
     Check.EVENTS: "Acquire more if cells are left; read rare populations by their intervals.",
     Check.DOUBLETS: "Gate single cells; dilute the sample or slow the flow next time.",

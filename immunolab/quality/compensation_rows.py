@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from immunolab.events.tube import Spillover, Tube
 from immunolab.quality.cell_shares import Kinds
+from immunolab.quality.matrix_error import matrix_error, matrix_is_off
 from immunolab.quality.residual_spillover import (
-    LEAST_MATRIX_ERROR,
-    LEAST_SLOPE,
     Residual,
     SpillingPair,
     hyper_negative,
-    matrix_error,
     pairs_uncompensated,
     residuals,
     spilling_pairs,
     stained_areas,
 )
 from immunolab.quality.rows import Row, row
+from immunolab.quality.spillover_lines import LEAST_SLOPE
 from immunolab.schema.flags import Check
 
 _NAMED = 3  # pairs that a message names
@@ -30,7 +29,22 @@ _MOST_HYPER_NEGATIVE = 1.0  # percent of single living cells; the shared real fi
 _COMPENSATED_NAMES = ("comp", "unmixed")  # in names of channels that were compensated before export
 
 
-def compensation_rows(tube: Tube, found: Kinds) -> Iterator[Row]:
+def shown_pairs(tube: Tube, found: Kinds) -> list[SpillingPair]:
+    """Return the pairs of channels whose spillover a tube's cells show; none of a tube that is not compensated.
+
+    Parameters
+    ----------
+    tube
+        With the matrix it is compensated with.
+    found
+        What its events are.
+    """
+    if tube.spillover is None or _does_nothing(tube.spillover) or len(stained_areas(tube)) < 2:
+        return []
+    return spilling_pairs(tube, found.rows[found.single_living])
+
+
+def compensation_rows(tube: Tube, found: Kinds, shown: Sequence[SpillingPair] | None = None) -> Iterator[Row]:
     """Yield the rows of a tube's compensation; none for a tube without two dyes.
 
     Parameters
@@ -39,6 +53,8 @@ def compensation_rows(tube: Tube, found: Kinds) -> Iterator[Row]:
         With the matrix it is compensated with.
     found
         What its events are.
+    shown
+        Of `shown_pairs`; None finds them.
     """
     names = stained_areas(tube)
     if len(names) < 2:
@@ -48,7 +64,7 @@ def compensation_rows(tube: Tube, found: Kinds) -> Iterator[Row]:
         yield from _without_matrix(tube, names, rows)
         return
     yield row(tube, Check.COMPENSATION, len(tube.spillover.channels), None, "ok", "compensated with the tube's matrix")
-    yield _residual_row(tube, spilling_pairs(tube, rows))
+    yield _residual_row(tube, shown_pairs(tube, found) if shown is None else shown)
     below = hyper_negative(tube, rows)
     if below is None:
         return
@@ -78,14 +94,14 @@ def _without_matrix(tube: Tube, names: list[str], rows: np.ndarray) -> Iterator[
     yield row(tube, Check.COMPENSATION, len(pairs), _LEAST_PAIRS, "fail", text, pairs[0].pair)
 
 
-def _residual_row(tube: Tube, shown: list[SpillingPair]) -> Row:
+def _residual_row(tube: Tube, shown: Sequence[SpillingPair]) -> Row:
     pairs, (error, known) = residuals(shown), matrix_error(shown)
     if pairs:
         text = f"left after compensation: {_named(pairs)}"
         if len(pairs) >= _OF_ANOTHER_DAY:
             text += "; so many that the matrix may be of another day or other voltages"
         return row(tube, Check.RESIDUAL_SPILLOVER, pairs[0].slope, LEAST_SLOPE, "warn", text, pairs[0].pair)
-    if error > LEAST_MATRIX_ERROR:
+    if matrix_is_off(shown):
         worst = known[0].residual
         text = (
             f"the entries of the matrix are off by {100 * error:.0f} % ({len(known)} pairs that cells show), most in "

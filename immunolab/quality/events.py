@@ -12,6 +12,7 @@ from immunolab.quality.cell_shares import Kinds, cell_kinds, share_rows
 from immunolab.quality.compensation_rows import compensation_rows
 from immunolab.quality.detectors import detector_rows
 from immunolab.quality.repeated_events import repeated_rows
+from immunolab.quality.residual_spillover import SpillingPair
 from immunolab.quality.rows import Row, row
 from immunolab.quality.run_checks import cleaned_row, run_rows
 from immunolab.quality.steadiness import Steadiness
@@ -20,7 +21,13 @@ from immunolab.schema.flags import Check
 _FEWEST_EVENTS = 10_000  # acquired: a subset of 1 % of CD4 then still has some tens of events (judgement)
 
 
-def check_events(tube: Tube, found: Steadiness, cleaned: Tube, kinds: Kinds | None = None) -> list[Row]:
+def check_events(
+    tube: Tube,
+    found: Steadiness,
+    cleaned: Tube,
+    kinds: Kinds | None = None,
+    shown: Sequence[SpillingPair] | None = None,
+) -> list[Row]:
     """Return rows of `QUALITY` of one tube.
 
     Parameters
@@ -33,6 +40,8 @@ def check_events(tube: Tube, found: Steadiness, cleaned: Tube, kinds: Kinds | No
         The tube whose events are gated: without what was cut, or the tube itself.
     kinds
         What its events are; None finds it out.
+    shown
+        The pairs of channels whose spillover its cells show; None finds them.
 
     Returns
     -------
@@ -46,7 +55,7 @@ def check_events(tube: Tube, found: Steadiness, cleaned: Tube, kinds: Kinds | No
         *detector_rows(cleaned),
         *repeated_rows(cleaned),
         *share_rows(cleaned, kinds),
-        *compensation_rows(cleaned, kinds),
+        *compensation_rows(cleaned, kinds, shown),
     ]
     for text in tube.warnings:
         check = Check.FILE_NOTE if text in NOTHING_TO_DO else Check.HEADER

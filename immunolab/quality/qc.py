@@ -20,11 +20,14 @@ from immunolab.quality.advice import advice
 from immunolab.quality.among_tubes import beside_others
 from immunolab.quality.cell_shares import Kinds, cell_kinds
 from immunolab.quality.clean import removed_rows, without
+from immunolab.quality.compensation_rows import shown_pairs
 from immunolab.quality.events import check_events
 from immunolab.quality.rows import Row
+from immunolab.quality.shared_matrix import pair_rows, said_of_matrices
 from immunolab.quality.steadiness import Steadiness, steadiness
 from immunolab.quality.topics import ORDER, TOPICS, light, worst
 from immunolab.quality.worst_first import is_shared, lit_rows, told_rows, worst_first
+from immunolab.schema.across_tubes import SPILLOVER
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
 from immunolab.vocabulary.panel import read_panel
@@ -92,10 +95,13 @@ class TubeQuality:
         Rows of quality.csv: a check a row, each tube's worst check first.
     removed
         What `Tube.clean` cuts, as removed_stretches.csv has it.
+    spillover
+        What compensation leaves, pair by pair, as spillover.csv has it.
     """
 
     table: pd.DataFrame = field(default_factory=QUALITY.empty)
     removed: pd.DataFrame = field(default_factory=REMOVED_STRETCHES.empty)
+    spillover: pd.DataFrame = field(default_factory=SPILLOVER.empty)
 
     @classmethod
     def of(cls, table: pd.DataFrame, removed: pd.DataFrame | None = None) -> TubeQuality:
@@ -202,7 +208,7 @@ def qc(tubes: Source | Sequence[Source], *, panel: str | Path | None = None, qui
     """Check tubes: a steady run, detectors within range, cells that can be used, a matrix that fits.
 
     Doublets, dead cells and debris are also compared with the other tubes of the same channels, where there are at
-    least six.
+    least six. What compensation leaves in tubes with one matrix is said once, of the tube that shows it best.
 
     Parameters
     ----------
@@ -256,6 +262,7 @@ def checked(
     markers = read_panel(panel) if panel is not None else None  # a fault of it is none of every tube
     rows: list[Row] = []
     removed: list[Row] = []
+    pairs: list[Row] = []
     kinds: dict[str, Hashable] = {}
     bar = progress(sources, len(sources), "checking", quiet=quiet or len(sources) == 1)
     for name, source in zip(_names(sources), bar, strict=True):
@@ -269,12 +276,15 @@ def checked(
         found = steadiness(tube)
         cleaned = tube if tube.removed else without(tube, found)
         events = cell_kinds(cleaned)
-        checks = check_events(tube, found, cleaned, events)
+        shown = shown_pairs(cleaned, events)
+        pairs += pair_rows(cleaned, shown)
+        checks = check_events(tube, found, cleaned, events, shown)
         rows += checks
         removed += removed_rows(cleaned)
         if looked is not None:
             looked(Looked(tube, found, cleaned, events, checks))
-    return TubeQuality(QUALITY.frame(worst_first(beside_others(rows, kinds))), REMOVED_STRETCHES.frame(removed))
+    rows = said_of_matrices(beside_others(rows, kinds), pairs)
+    return TubeQuality(QUALITY.frame(worst_first(rows)), REMOVED_STRETCHES.frame(removed), SPILLOVER.frame(pairs))
 
 
 def _unread(name: str, error: ImmunolabError) -> Row:

@@ -19,7 +19,12 @@ TOPICS: Mapping[str, tuple[Check, ...]] = {
         Check.CLEANED,
     ),
     "detectors": (Check.NO_SIGNAL, Check.MARGIN, Check.SATURATION, Check.NOT_A_NUMBER),
-    "compensation": (Check.COMPENSATION, Check.RESIDUAL_SPILLOVER, Check.HYPER_NEGATIVE),
+    "compensation": (
+        Check.COMPENSATION,
+        Check.RESIDUAL_SPILLOVER,
+        Check.RESIDUAL_ON_GATES,
+        Check.HYPER_NEGATIVE,
+    ),
     "cells": (Check.EVENTS, Check.DOUBLETS, Check.DEAD, Check.DEBRIS),
     "beads": (Check.BEADS,),
     "single cells": (

@@ -89,6 +89,26 @@ STAINING = Table(
     files=("run: tables/staining.csv",),
 )
 
+SPILLOVER = Table(
+    "spillover",
+    "what compensation leaves of a dye in another channel, of the pairs that a tube's cells show",
+    (
+        SAMPLE,
+        Column("matrix", "text", "hash of the tube's matrix: tubes with the same one were compensated alike"),
+        Column("dye", "text", "channel of the dye"),
+        Column("detector", "text", "channel that it spills into"),
+        Column("entry", "number", "of the matrix", "% of the dye's signal"),
+        Column("left", "number", "what is left; negative where too much is taken off", "% of the dye's signal"),
+        Column("left_error", "number", "its standard error by the number of cells", "% of the dye's signal", low=0),
+        Column("move", "number", "how far cells bright in the dye are off", "sd of the unstained cells"),
+        Column("scatter", "number", "of dimmer and brighter cells around the line", "standard errors", low=0),
+        Column("straight", "text", "whether they lie on a line through the unstained cells", allowed=YES_NO),
+    ),
+    key=("sample_id", "dye", "detector"),
+    notes="Pairs are those whose entry is at least 3 %, and whose dye stains enough cells without the other antibody.",
+    files=("run: tables/spillover.csv", "run: samples/*/spillover.csv", "qc: spillover.csv"),
+)
+
 DRIFT = Table(
     "drift",
     "median of each marker in landmark populations, batch by batch, beside the panel's other batches",
@@ -203,4 +223,4 @@ SAMPLE_FLOW = Table(
     files=("run: tables/sample_flow.csv",),
 )
 
-TABLES = (ACQUISITIONS, LANDMARKS, STAINING, DRIFT, IDENTITY, DESIGN, SAMPLE_FLOW)
+TABLES = (ACQUISITIONS, LANDMARKS, STAINING, SPILLOVER, DRIFT, IDENTITY, DESIGN, SAMPLE_FLOW)

@@ -220,6 +220,11 @@ class Check(DeclaredWord):
         "doubtful",
         "what a dye still adds to another channel after compensation, percent of the dye's signal",
     )
+    RESIDUAL_ON_GATES = (
+        "residual_on_gates",
+        "doubtful",
+        "percent of itself by which a population's share changes where what compensation leaves is taken off",
+    )
     HEADER = "header", "doubtful", "what is unusual about the file, in words"
     FILE_NOTE = (
         "file_note",

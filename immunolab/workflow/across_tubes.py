@@ -11,11 +11,13 @@ from immunolab.errors import ImmunolabError
 from immunolab.quality.acquired_order import contradicted_days
 from immunolab.quality.acquisition import TubeHeader, acquisition_table, header_date
 from immunolab.quality.among_tubes import beside_others
+from immunolab.quality.rows import Row
+from immunolab.quality.shared_matrix import said_of_matrices
 from immunolab.quality.staining_sample import STAINING_EVENTS, StainingFiles
 from immunolab.results.across_tubes import Apply, across_checks, across_tables
 from immunolab.results.bridge_checks import bridge_checks
 from immunolab.results.run import Run
-from immunolab.schema.across_tubes import ACQUISITIONS
+from immunolab.schema.across_tubes import ACQUISITIONS, SPILLOVER
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY
 from immunolab.study.file_names import NamedTube, header_names, names_of_others
@@ -65,12 +67,13 @@ def checks_across_tubes(
     study, tubes, headers
         The study, its tubes with dates, and their headers.
     tables
-        Staining, identity and those of bridging controls, by name.
+        Staining, spillover, identity and those of bridging controls, by name.
     """
     bridges = QUALITY.frame(list(bridge_checks(tables)))
     sheet = [_days_contradicted(study, tubes, headers), _named_otherwise(tubes, headers)]
     others = [QUALITY.frame(across_checks(tables)), *sheet, bridges]
-    parts = [frame for frame in (_beside_others(quality, tubes), *others) if len(frame)]
+    own = _of_matrices(_beside_others(quality, tubes), tables.get(SPILLOVER.name, SPILLOVER.empty()))
+    parts = [frame for frame in (own, *others) if len(frame)]
     return QUALITY.check(pd.concat(parts, ignore_index=True)) if parts else quality
 
 
@@ -105,10 +108,21 @@ def _beside_others(quality: pd.DataFrame, tubes: Sequence[Sample]) -> pd.DataFra
     """Return the checks, with a warning where doublets, dead cells or debris are far above those of like tubes."""
     kinds = {s.sample_id: (s.panel, s.stimulation, bool(s.bridge), s.control_of or "") for s in tubes}
     own = quality["sample_id"].isin(kinds) & quality["value"].notna()
-    marked = beside_others(quality[own].to_dict("records"), kinds)
+    return _changed(quality, own, beside_others(quality[own].to_dict("records"), kinds))
+
+
+def _of_matrices(quality: pd.DataFrame, spillover: pd.DataFrame) -> pd.DataFrame:
+    """Return the checks, where what compensation leaves in tubes with one matrix warns once."""
+    own = quality["check"] == Check.RESIDUAL_SPILLOVER
+    rows = said_of_matrices(quality[own].to_dict("records"), spillover.to_dict("records"))
+    return _changed(quality, own, rows)
+
+
+def _changed(quality: pd.DataFrame, own: pd.Series, rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the checks with what rows among them say now."""
     changed = quality.copy()
     for name in ("status", "message"):
-        changed.loc[own, name] = [row[name] for row in marked]
+        changed.loc[own, name] = [row[name] for row in rows]
     return changed
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from immunolab.gating.overrides import reached_names
 from immunolab.gating.record_codec import to_plain
 from immunolab.gating.tube_gates import RuleCount, TubeGates
-from immunolab.schema.across_tubes import LANDMARKS
+from immunolab.schema.across_tubes import LANDMARKS, SPILLOVER
 from immunolab.schema.bridges import BEADS, BRIDGE_ERROR, BRIDGE_FOLLOWS
 from immunolab.schema.gating import (
     COUNTS,
@@ -92,20 +92,25 @@ def measure(job: MeasureJob) -> Measured:
     from immunolab.plots.light_views import LIGHTS, light_views
     from immunolab.quality.cell_shares import cell_kinds
     from immunolab.quality.clean import without
+    from immunolab.quality.compensation_rows import shown_pairs
     from immunolab.quality.events import check_events
+    from immunolab.quality.shared_matrix import pair_rows
     from immunolab.quality.staining_sample import STAINING_EVENTS, staining_sample
     from immunolab.quality.steadiness import steadiness
     from immunolab.results.tube import GATES
+    from immunolab.workflow.residual_on_gates import residual_on_gates
 
     store, sample_id = Store(Path(job.root)), job.tube.sample_id
     whole = job.tube.read_whole()
     run = steadiness(whole)
     gated = gate_tube(without(whole, run) if job.tube.clean else whole, job.gates)
     kinds = cell_kinds(gated.tube)
-    checks = check_events(whole, run, gated.tube, kinds)
+    shown = shown_pairs(gated.tube, kinds)
+    checks = [*check_events(whole, run, gated.tube, kinds, shown), *residual_on_gates(gated, job.gates, shown)]
 
     def write(folder: Path) -> None:
-        for table, rows in _tables(gated, whole, checks, job).items():
+        tables = {**_tables(gated, whole, checks, job), SPILLOVER: pair_rows(gated.tube, shown)}
+        for table, rows in tables.items():
             table.write_rows(rows, folder / f"{table.name}.csv")
         write_gatingml(gated.on_channels(), folder / "gates.xml")
         (folder / GATES).write_text(json.dumps(to_plain(job.gates)), encoding="utf-8")

@@ -17,14 +17,17 @@ from immunolab.gating.tube_gates import TubeGates
 from immunolab.gating.tubes import gate_tube
 from immunolab.quality.cell_shares import cell_kinds
 from immunolab.quality.clean import without
+from immunolab.quality.compensation_rows import shown_pairs
 from immunolab.quality.events import check_events, check_gates
 from immunolab.quality.landmarks import landmark_rows
+from immunolab.quality.shared_matrix import pair_rows
 from immunolab.quality.staining_sample import STAINING_EVENTS, is_kept, staining_sample
 from immunolab.quality.steadiness import steadiness
 from immunolab.results.run import Run
 from immunolab.results.tube import GATES, read_events
 from immunolab.study.sheet import Study
 from immunolab.workflow.read_tube import SUBSAMPLE, Prepared
+from immunolab.workflow.residual_on_gates import residual_on_gates
 from immunolab.workflow.spread import SpreadWork
 
 COUNTED = ("sample_id", "path", "n_events")
@@ -40,7 +43,7 @@ class TubeAgain:
     ----------
     name
         Its sample_id.
-    counts, landmarks, checks
+    counts, landmarks, checks, spillover
         Rows of the tables; checks are those of the tube by itself.
     gates
         As placed, before a reader moved any and before any followed a bridge.
@@ -54,6 +57,7 @@ class TubeAgain:
     counts: Rows
     landmarks: Rows
     checks: Rows
+    spillover: Rows
     gates: TubeGates
     prepared: Prepared
     stains_kept: bool
@@ -102,12 +106,15 @@ def _measured(job: _Job) -> TubeAgain | str:
     tube = without(whole, course) if job.study.quality.clean else whole
     gated = gate_tube(tube, gates)
     left_out = [f"{fault.place}: {fault.message}" for fault in gated.left_out]
-    checks = [*check_events(whole, course, gated.tube, cell_kinds(gated.tube)), *check_gates(job.name, left_out)]
+    kinds = cell_kinds(gated.tube)
+    shown = shown_pairs(gated.tube, kinds)
+    checks = check_events(whole, course, gated.tube, kinds, shown)
     return TubeAgain(
         job.name,
         [{column: getattr(count, column) for column in COUNTED} for count in gated.population_counts],
         list(landmark_rows(gated.tube, gated.named_masks)),
-        checks,
+        [*checks, *residual_on_gates(gated, gates, shown), *check_gates(job.name, left_out)],
+        pair_rows(gated.tube, shown),
         TubeGates(gates.automatic or gates.strategy),
         Prepared(job.name, tube.sha256, "", _stored(tube, job.stored, job.seed) if job.stored else ""),
         is_kept(staining_sample(gated.tube), job.folder / "samples" / job.name / STAINING_EVENTS),

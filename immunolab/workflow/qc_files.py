@@ -13,6 +13,7 @@ from immunolab.quality.qc import Looked, TubeQuality, checked
 from immunolab.quality.topics import SEEN_IN_RUN, light
 from immunolab.report.light_pictures import LightPictures
 from immunolab.report.qc_page import LIGHTS_PAGE, ON_PAGE, qc_page
+from immunolab.schema.across_tubes import SPILLOVER
 from immunolab.schema.files import write_atomically
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
 
@@ -21,7 +22,7 @@ _MOST_KINDS = 8  # of faults that it says what to do about
 
 
 def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path | None = None) -> TubeQuality:
-    """Check FCS files; write ``quality.csv``, ``removed_stretches.csv`` and ``quality.html``.
+    """Check FCS files; write ``quality.csv``, ``removed_stretches.csv``, ``spillover.csv`` and ``quality.html``.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ def qc_files(files: Sequence[str | Path], out: str | Path, *, panel: str | Path 
         raise InputError(Problem(str(folder), "", f"cannot be made: {error.strerror}", "name another folder")) from None
     QUALITY.write(found.table, folder / "quality.csv")
     REMOVED_STRETCHES.write(found.removed, folder / "removed_stretches.csv")
+    SPILLOVER.write(found.spillover, folder / "spillover.csv")
     text = qc_page(found, pictures, _tubes(len(found)))
     write_atomically(folder / LIGHTS_PAGE, lambda part: part.write_text(text, encoding="utf-8"))
     return found

@@ -12,7 +12,7 @@ import pandas as pd
 from immunolab.cells.study_tables import CellTables
 from immunolab.gating.overrides import Override
 from immunolab.quantify import endpoint_values
-from immunolab.schema.across_tubes import LANDMARKS
+from immunolab.schema.across_tubes import LANDMARKS, SPILLOVER
 from immunolab.schema.bridges import BEADS
 from immunolab.schema.csv_files import cell_text
 from immunolab.schema.endpoints import ENDPOINTS
@@ -99,7 +99,9 @@ def quantify(
         s for s in samples if s.sample_id not in failures and (store.sample_folder(s.sample_id) / "counts.csv").exists()
     ]
     tables = {table.name: _stack(store, done, table) for table in (COUNTS, THRESHOLDS, INTENSITIES, QUALITY, LANDMARKS)}
-    cleaned = {table.name: _stack(store, done, table) for table in (REMOVED_STRETCHES, UNCLEANED_COUNTS, BEADS)}
+    cleaned = {
+        table.name: _stack(store, done, table) for table in (REMOVED_STRETCHES, UNCLEANED_COUNTS, BEADS, SPILLOVER)
+    }
     by_hand = [s for s in done if (store.sample_folder(s.sample_id) / "overrides.csv").exists()]
     cleaned[OVERRIDES.name] = overrides_table(_stack(store, by_hand, OVERRIDES), overrides, study, failures)
     tables |= {name: table for name, table in cleaned.items() if len(table)}

@@ -18,7 +18,7 @@ from immunolab.report.table_diff import CHANGED, file_in, file_of, read_written,
 from immunolab.report.verify import verify
 from immunolab.report.verify_bridges import panel_gates
 from immunolab.results.run import Run
-from immunolab.schema.across_tubes import ACQUISITIONS, LANDMARKS, SAMPLE_FLOW
+from immunolab.schema.across_tubes import ACQUISITIONS, LANDMARKS, SAMPLE_FLOW, SPILLOVER
 from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGE_MOVES, BRIDGES, CHART_LIMITS
 from immunolab.schema.gating import COUNTS, QUALITY
 from immunolab.schema.table import Table
@@ -36,6 +36,7 @@ _FROM_EVENTS = [check for topic, checks in TOPICS.items() if topic not in _ELSEW
 _NAMES = {
     COUNTS.name: ("sample_id", "path"),
     LANDMARKS.name: ("sample_id", "population", "marker"),
+    SPILLOVER.name: ("sample_id", "dye", "detector"),
     ACQUISITIONS.name: ("sample_id",),
     BRIDGES.name: ("sample_id", "endpoint"),
     BRIDGE_CHANNELS.name: ("sample_id", "landmark", "marker"),
@@ -67,8 +68,8 @@ def verify_run(run: Run, jobs: int = 1) -> list[Problem]:
 def tube_differences(run: Run, jobs: int = 1) -> Iterator[Problem]:
     """Yield every number that the headers and events of a run's files do not give again.
 
-    Computed again are the events of every population, landmarks, acquisitions, checks, the events that stains are
-    compared by, and runs, channels and moves of bridging controls.
+    Computed again are the events of every population, landmarks, what compensation leaves, acquisitions, checks, the
+    events that stains are compared by, and runs, channels and moves of bridging controls.
 
     Parameters
     ----------
@@ -127,9 +128,12 @@ def _compared(run: Run, study: Study, found: Sequence[TubeAgain | str]) -> Itera
     lost = [one for one in found if isinstance(one, str)]
     counts = [row for tube in tubes for row in tube.counts]
     landmarks = [row for tube in tubes for row in tube.landmarks]
-    for table, rows, columns in ((COUNTS, counts, COUNTED), (LANDMARKS, landmarks, LANDMARKS.names)):
-        again = pd.DataFrame(rows, columns=list(columns))  # with its columns where there is no row
-        yield from _differences(run, table, again, columns, without=(*lost, *cells))
+    # of a run before there was this table nothing is compared with it
+    pairs = [row for tube in tubes for row in tube.spillover] if file_in(run, SPILLOVER).exists() else []
+    again = ((COUNTS, counts, COUNTED), (LANDMARKS, landmarks, LANDMARKS.names), (SPILLOVER, pairs, SPILLOVER.names))
+    for table, rows, columns in again:
+        frame = pd.DataFrame(rows, columns=list(columns))  # with its columns where there is no row
+        yield from _differences(run, table, frame, columns, without=(*lost, *cells))
     for tube in tubes:
         if not tube.stains_kept:
             text = "the events that stains are compared by are not those of the tube's file"
@@ -145,7 +149,8 @@ def _compared(run: Run, study: Study, found: Sequence[TubeAgain | str]) -> Itera
     if study.bridges:
         yield from _bridge_differences(run, study, tubes)
     alone = QUALITY.frame([row for tube in tubes for row in tube.checks])
-    checks = checks_across_tubes(alone, study, samples, headers, run.tables)
+    tables = {**run.tables, SPILLOVER.name: SPILLOVER.frame(pairs)}
+    checks = checks_across_tubes(alone, study, samples, headers, tables)
     yield from _differences(run, QUALITY, checks, QUALITY.names, without=cells)
 
 
