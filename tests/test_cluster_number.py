@@ -197,6 +197,7 @@ def test_the_command_leaves_channel_numbers_and_says_scale_and_number(
     assert set(pd.read_csv(tmp_path / "out" / "scales.csv")["scale"]) == {"linear"}
     tried = pd.read_csv(tmp_path / "out" / "cluster_numbers.csv")
     assert tried.set_index("clusters").loc[5, "found_again"] == tried["found_again"].max() == 5
+    assert (tmp_path / "out" / "figures" / "cluster_number.pdf").is_file()
     said = capsys.readouterr().out
     assert "5 clusters, as many as halves of the events find again" in said
     assert "scale of all markers: linear" in said

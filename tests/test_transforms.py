@@ -9,7 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immunolab.events.interpolation import _SHIFT, _loop, _plain
-from immunolab.events.transforms import Asinh, Biex, Hyperlog, Linear, Log, Logicle, ScaledAsinh, _table
+from immunolab.events.transforms import (
+    Asinh,
+    Biex,
+    Bounded,
+    Hyperlog,
+    Identity,
+    Linear,
+    Log,
+    Logicle,
+    ScaledAsinh,
+    _table,
+    noise_cofactor,
+    scale_from_text,
+)
 
 PARAMETERS = [
     (262144.0, 0.5, 4.5, 0.0),
@@ -134,3 +147,40 @@ def test_loops_compile_where_nothing_can_be_kept_on_disk(monkeypatch) -> None:
         return found
 
     assert jit(total)(np.arange(5.0)) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("scale", "cofactor"),
+    [
+        (Asinh(5.0), 5.0),
+        (ScaledAsinh(262144.0, 3.0), 262144.0 / np.sinh(3.0 * np.log(10.0))),
+        (Logicle(), None),
+        (Logicle(w=1.0), None),
+        (Bounded(Logicle(w=0.2), 0.0, 1.0), None),
+        (Bounded(Log(262144.0, 4.5), 0.0, 1.0), "none"),
+        (Log(262144.0, 4.5), "none"),
+        (Linear(262144.0), "none"),
+        (Identity(), "none"),
+    ],
+    ids=repr,
+)
+def test_the_cofactor_near_zero_is_that_of_an_arcsinh_like_the_scale(scale, cofactor):
+    found = noise_cofactor(scale)
+    if cofactor == "none":
+        assert found is None
+    elif cofactor is not None:
+        assert found == pytest.approx(cofactor, rel=0.01)
+    else:  # display distance of a factor e far from zero (m decades to 1), by the slope of the inverse at zero
+        zero = scale.apply(np.zeros(1))
+        slope = (scale.inverse(zero + 1e-4) - scale.inverse(zero - 1e-4)) / 2e-4
+        assert found == pytest.approx(slope[0] / (4.5 * np.log(10.0)), rel=0.02)
+
+
+@pytest.mark.parametrize("scale", [Asinh(150.0), Logicle(), Biex(), Bounded(Log(262144.0, 4.5), 0.0, 1.0), Identity()])
+def test_a_scale_is_read_back_from_its_text(scale):
+    assert scale_from_text(repr(scale)) == scale
+
+
+@pytest.mark.parametrize("text", ["", "nan", "Path(a=1)", "Asinh(150", "Asinh(unit=3)", "__import__('os')"])
+def test_other_words_are_no_scale(text):
+    assert scale_from_text(text) is None

@@ -18,7 +18,7 @@ from immunolab.clustering.tables import cluster_profiles
 from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.events.cells import STORED, check_anndata, has_genes, is_cell_data
 from immunolab.events.subsample import drawn_rows
-from immunolab.events.transforms import Asinh
+from immunolab.events.transforms import scale_from_text
 from immunolab.progress import phases
 
 if TYPE_CHECKING:
@@ -199,8 +199,9 @@ def compared_by(var: pd.DataFrame) -> tuple[str, ...]:
 
 def _named(found: Clusters, names: tuple[str, ...], var: pd.DataFrame) -> pd.DataFrame:
     """Return one row a cluster of events, with its name."""
-    scales = var.loc[list(names), "transform"].astype(str) if "transform" in var else pd.Series(dtype=str)
-    return cluster_profiles(found, names, zeroed=tuple(scales.index[scales.str.startswith(Asinh.__name__)]))
+    said = var.loc[list(names), "transform"].astype(str) if "transform" in var else pd.Series(dtype=str)
+    read = {str(name): scale_from_text(text) for name, text in said.items()}
+    return cluster_profiles(found, names, {name: scale for name, scale in read.items() if scale is not None})
 
 
 def _labels(data: AnnData, inside: NDArray[np.intp]) -> NDArray[np.object_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from immunolab.clustering.clusters import Clusters
 from immunolab.clustering.names import two_levels
+from immunolab.events.transforms import Transform, noise_cofactor
 
 Array = NDArray[np.float64]
 
-# arcsinh units, of which noise around zero has two thirds as its sd: a median below the first is within it, and stained
-# populations are beyond the second (judgement; ten times the cofactor, as CD4 and CD8 of the shared tubes are and more)
+# arcsinh units, also of scales that are like arcsinh near zero, of which noise around zero has two thirds as its sd: a
+# median below the first is within it, and stained populations are beyond the second (judgement; ten times the cofactor,
+# as CD4 and CD8 of the shared tubes are and more)
 _IN_NOISE, _POSITIVE = 1.0, 3.0
 _LEAST_GAP = 1e-9  # a marker with one level only has no way from negative to positive
 
@@ -53,7 +55,7 @@ class MarkerLevels:
 
 
 def marker_levels(
-    found: Clusters, medians: NDArray[np.float32], markers: Sequence[str], zeroed: Collection[str]
+    found: Clusters, medians: NDArray[np.float32], markers: Sequence[str], scales: Mapping[str, Transform]
 ) -> MarkerLevels:
     """Return the levels of markers, by all events and else by clusters.
 
@@ -69,12 +71,14 @@ def marker_levels(
         Clusters x markers, as the sample is scaled; not a number where a cluster is empty.
     markers
         Of the sample's columns.
-    zeroed
-        Those on a scale with unstained events around zero (arcsinh).
+    scales
+        Display scales, as far as they are known. On those that are linear around zero (arcsinh, logicle, biex) the
+        unstained events are there.
     """
     low, high, apart = np.array([two_levels(column.astype(np.float64)) for column in found.sample.T]).T
-    at_zero, noise, positive = ((at - found.low) / found.width for at in (0.0, _IN_NOISE, _POSITIVE))
-    one_level = (apart == 0) & np.isin(markers, list(zeroed))
+    shown = np.array([_around_zero(scales.get(marker)) for marker in markers])
+    at_zero, noise, positive = ((shown - found.low[:, None]) / found.width[:, None]).T
+    one_level = (apart == 0) & np.isfinite(shown).all(axis=1)
     stained, plain = medians >= positive, medians < noise
     rare = one_level & stained.any(axis=0) & plain.any(axis=0)
     absent = one_level & ~stained.any(axis=0) & (np.median(found.sample, axis=0) < noise)
@@ -87,6 +91,14 @@ def marker_levels(
         tuple(marker for marker, yes in zip(markers, of, strict=True) if yes) for of in ((apart > 0) | rare, absent)
     )
     return MarkerLevels(low, high, parting, lacking)
+
+
+def _around_zero(scale: Transform | None) -> Array:
+    """Return zero, the end of noise and where stained populations begin on a display scale; NaN where unknown."""
+    cofactor = noise_cofactor(scale) if scale is not None else None
+    if scale is None or cofactor is None:
+        return np.full(3, np.nan)
+    return np.asarray(scale.apply(cofactor * np.sinh([0.0, _IN_NOISE, _POSITIVE])))
 
 
 def _mean(medians: NDArray[np.float32], weights: Array) -> Array:

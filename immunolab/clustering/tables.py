@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from immunolab.clustering.marker_levels import marker_levels
 from immunolab.clustering.names import NO_NAME, name_cluster, phenotype_in_words, phenotypes_of
 from immunolab.clustering.som import Labels
 from immunolab.errors import InputError, Problem
+from immunolab.events.transforms import Transform
 from immunolab.study.spreadsheet import TextTable, read_text_table
 
 
-def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collection[str] = ()) -> pd.DataFrame:
+def cluster_profiles(found: Clusters, markers: Sequence[str], scales: Mapping[str, Transform]) -> pd.DataFrame:
     """Return one row a cluster: its name and how sure, and its medians.
 
     Parameters
@@ -28,9 +29,9 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collect
         Clusters, with their training sample.
     markers
         Of the sample's columns.
-    zeroed
-        Markers on a scale with unstained events around zero (arcsinh): of these is known when no group of events has
-        them, so that no cluster is named by them.
+    scales
+        Display scales of markers, as far as they are known: where unstained events are around zero it is known when
+        no group of events has a marker, so that no cluster is named by it.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], *, zeroed: Collect
         part and has not, of those that tell events apart), and ``median_MARKER`` on the display scale.
     """
     medians = np.array([_median(found.sample[found.labels == cluster]) for cluster in range(found.n)])
-    levels = marker_levels(found, medians, markers, zeroed)
+    levels = marker_levels(found, medians, markers, scales)
     candidates = phenotypes_of(levels.parting, levels.absent)
     rows = []
     for cluster in range(found.n):

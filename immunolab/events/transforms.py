@@ -6,6 +6,7 @@ logicle is 4.5 times that). All arithmetic is in double precision.
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -246,6 +247,63 @@ class Bounded:
     def inverse(self, values: ArrayLike) -> Array:
         """Return instrument values of display values, same shape."""
         return self.scale.inverse(np.clip(np.asarray(values, dtype=np.float64), self.low, self.high))
+
+
+_TOP = 262_144.0  # instrument units at which a scale without an end of its own is logarithmic: that of 18 bits
+_NEAR_ZERO = 1e-5  # of the end, where every scale with a linear part is linear
+_MOST_LINEAR = 0.05  # of the end: a scale that is linear further has no logarithmic part (judgement)
+
+
+def noise_cofactor(scale: Transform) -> float | None:
+    """Return the cofactor of the arcsinh that a scale is like near zero; None where it is not linear there alone.
+
+    Logicle, hyperlog and FlowJo's biex are linear around zero and logarithmic far from it, as arcsinh(x / cofactor) is:
+    the cofactor is the display distance of a factor e at the end, over the slope at zero.
+
+    Parameters
+    ----------
+    scale
+        Of a channel.
+    """
+    if isinstance(scale, Asinh):
+        return scale.cofactor
+    end = float(getattr(scale, "t", getattr(getattr(scale, "scale", None), "t", _TOP)))
+    near = _NEAR_ZERO * end
+    below, zero, above, lower, top = (float(y) for y in scale.apply(np.array([-near, 0.0, near, end / np.e, end])))
+    rise, fall = above - zero, zero - below
+    if not np.isfinite([rise, fall, lower, top]).all() or min(rise, fall) <= 0.5 * max(rise, fall):
+        return None
+    cofactor = (top - lower) / (rise + fall) * 2.0 * near
+    return cofactor if 0.0 < cofactor < _MOST_LINEAR * end else None
+
+
+def scale_from_text(text: str) -> Transform | None:
+    """Return a scale from its ``repr``, as ``var["transform"]`` of an AnnData holds it; None for other words.
+
+    Parameters
+    ----------
+    text
+        Such as ``Asinh(cofactor=150.0)``.
+    """
+    try:
+        return _scale_of_call(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, TypeError):
+        return None
+
+
+def _scale_of_call(node: ast.expr) -> Transform:
+    """Return the scale that a call names; of anything else ValueError."""
+    kinds: dict[str, Any] = {
+        one.__name__: one for one in (Identity, Linear, Log, ScaledAsinh, Asinh, Logicle, Hyperlog, Biex, Bounded)
+    }
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds):
+        raise ValueError("no scale")
+    given: dict[str, Any] = {
+        str(one.arg): _scale_of_call(one.value) if isinstance(one.value, ast.Call) else ast.literal_eval(one.value)
+        for one in node.keywords
+    }
+    made: Transform = kinds[node.func.id](**given)
+    return made
 
 
 def scale_in_words(scale: Transform) -> str:

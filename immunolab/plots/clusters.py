@@ -127,35 +127,33 @@ def _written(ax: Axes, points: NDArray[np.float64], text: str) -> None:
 
 
 @style()
-def number_plot(
-    found_again: Mapping[int, int], agreement: Mapping[int, float], taken: int, ax: Axes | None = None
-) -> Axes:
+def number_plot(found_again: Mapping[int, int], agreement: Mapping[int, float], ax: Axes | None = None) -> Axes:
     """Draw how many clusters are found again and how far clusterings agree, by the number they are cut into.
 
     Parameters
     ----------
     found_again, agreement
         By number of clusters, see `clustering.cluster_number.ClusterNumber`.
-    taken
-        The number that was taken.
     ax
         Axes to draw on; None makes a new figure.
     """
+    from matplotlib.ticker import MaxNLocator
+
     ax = axes(ax, HALF)
+    most = max(found_again.values())
     ax.step(list(found_again), list(found_again.values()), where="mid", color="#000000", linewidth=1.2)
-    ax.axvline(taken, color=NEUTRAL, linewidth=0.7)
-    ax.annotate(f"{taken} taken", (taken, 0.02), xycoords=("data", "axes fraction"), xytext=(2, 0),
-                textcoords="offset points", fontsize=SMALL)  # fmt: skip
-    ax.set_ylim(0, 1.08 * max(*found_again.values(), 2))
+    ax.axhline(most, color=NEUTRAL, linewidth=0.7, zorder=1)
+    ax.text(min(found_again), most, f"{most} found again", fontsize=SMALL, ha="left", va="bottom")
+    ax.set_ylim(0, 1.25 * max(most, 2))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("clusters that events are parted into, at most")
-    ax.set_ylabel("of these found again by halves")
-    beside = ax.twinx()
-    tint = "#2166ac"
+    ax.set_ylabel("clusters found again\nby halves (line)")
+    beside, tint = ax.twinx(), "#2166ac"
     beside.plot(list(agreement), list(agreement.values()), color=tint, linewidth=1.0, linestyle="--")
-    beside.set_ylim(0, 1.08)
-    beside.set_ylabel("agreement of halves (adjusted Rand index)", color=tint)
-    beside.tick_params(axis="y", colors=tint)
-    beside.spines["right"].set_visible(True)
+    beside.set_ylim(0, 1.25)
+    beside.set_yticks([0.0, 0.5, 1.0])
+    beside.set_ylabel("agreement of halves\n(adjusted Rand index, dashed)", color=tint, fontsize=8)
+    beside.tick_params(axis="y", colors=tint, labelsize=SMALL, width=0.6)
     return ax
 
 

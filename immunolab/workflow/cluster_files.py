@@ -28,7 +28,7 @@ from immunolab.clustering.tables import (
 from immunolab.errors import InputError, Problem
 from immunolab.events.scales import ChannelScale
 from immunolab.events.subsample import drawn_rows
-from immunolab.events.transforms import Asinh, scale_in_words
+from immunolab.events.transforms import scale_in_words
 from immunolab.gating.gate_source import read_gates
 from immunolab.progress import phases, progress
 from immunolab.schema.cells import CLUSTERS
@@ -178,13 +178,12 @@ def cluster_files(
         next_phase()
         again = partial(train, n_clusters=found.n, method=chosen.method, number=found.map.number)
         repeated = stability(found.sample, found.labels, again, runs=_REPEATS, seed=chosen.seed)
-    zeroed = [marker for marker, one in zip(markers, scales, strict=True) if isinstance(one.transform, Asinh)]
-    profiles = cluster_profiles(found, markers, zeroed=zeroed)
+    profiles = cluster_profiles(found, markers, {m: one.transform for m, one in zip(markers, scales, strict=True)})
     if names is not None:
         profiles = with_labels_of(profiles, names)
     read = partial(reader.read, scales=scales)
     written = _write(paths, Path(out), markers, read, found, profiles, repeated)
-    _write_evidence(scales, found.map.number, found.n, Path(out))
+    _write_evidence(scales, found.map.number, Path(out))
     _draw(found, markers, written.profiles, chosen, Path(out))
     written = replace(written, scales=scales, number=found.map.number, asked=chosen.clusters)
     if samples is None:
@@ -252,7 +251,7 @@ def _write(
     return ClusterOutcome(out, markers, profiles, size, repeated, n_events, int(total.sum()))
 
 
-def _write_evidence(scales: Sequence[ChannelScale], number: ClusterNumber | None, taken: int, out: Path) -> None:
+def _write_evidence(scales: Sequence[ChannelScale], number: ClusterNumber | None, out: Path) -> None:
     """Write the scale of each marker, and what the number of clusters depends on."""
     rows = [
         {"panel": None, "channel": one.name, "scale": scale_in_words(one.transform), "reason": one.reason}
@@ -267,7 +266,7 @@ def _write_evidence(scales: Sequence[ChannelScale], number: ClusterNumber | None
         from immunolab.plots.style import HALF, figure
 
         fig = figure(HALF, HALF * 0.75)
-        number_plot(number.found_again, number.agreement, taken, fig.add_subplot())
+        number_plot(number.found_again, number.agreement, fig.add_subplot())
         _save(fig, out / "figures" / "cluster_number")
 
 
