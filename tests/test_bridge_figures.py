@@ -17,6 +17,7 @@ from immunolab.comparison.bridged import bridged_tables
 from immunolab.comparison.plan import Compared, Plan
 from immunolab.comparison.table import compare_endpoints
 from immunolab.errors import InputError
+from immunolab.plots.levey_jennings import levey_jennings_page
 from immunolab.report.bridge_texts import said_once
 from immunolab.report.table_diff import differences
 from immunolab.results.bridge_checks import refused_ways
@@ -408,3 +409,12 @@ def test_verify_passes_over_columns_that_an_earlier_run_did_not_write() -> None:
     numbers = ("fold_same_pairs", "fold_bridged", "unseen")
     (problem,) = differences(BRIDGE_SHIFTS, earlier, again, BRIDGE_SHIFTS.key, numbers)
     assert problem.message.startswith("fold_bridged is")
+
+
+def test_a_chart_says_what_its_limits_are_and_nothing_of_limits_it_lacks() -> None:
+    limits = {"centre": 10.0, "low_2s": 8.0, "high_2s": 12.0, "low_3s": 7.0, "high_3s": 13.0}
+    rows = pd.DataFrame([{"batch": f"B{i}", "run": i, "value": 10.0 + i, "status": "ok", **limits} for i in range(4)])
+    page = levey_jennings_page([("Treg", rows)])
+    assert page.texts[0].get_text() == "batches, in run order; dotted: 2 SD, dashed: 3 SD"
+    none = rows.assign(**dict.fromkeys(limits, None))
+    assert levey_jennings_page([("Treg", none)]).texts[0].get_text() == "batches, in run order"

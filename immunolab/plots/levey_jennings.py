@@ -43,6 +43,8 @@ def levey_jennings(runs: pd.DataFrame, *, label: str, ax: Axes | None = None) ->
     rows = runs.sort_values("run")
     _draw(ax, rows)
     name_ticks(ax, [str(batch) for batch in rows["batch"]], "batches, in run order")
+    if not ax.get_xlabel():
+        ax.set_xlabel(_key([rows]), fontsize=SMALL)
     ax.set_ylabel(label)
     return ax
 
@@ -59,6 +61,12 @@ def levey_jennings_png(runs: pd.DataFrame, label: str) -> bytes:
     fig = figure(HALF, 58 * MM)
     levey_jennings(runs, label=label, ax=fig.add_subplot())
     return png(fig, dpi=150)
+
+
+def _key(charts: Sequence[pd.DataFrame]) -> str:
+    """Return what the axis of batches and the lines of some charts are."""
+    limits = any(runs["low_2s"].notna().any() for runs in charts)
+    return "batches, in run order; dotted: 2 SD, dashed: 3 SD" if limits else "batches, in run order"
 
 
 def _draw(ax: Axes, rows: pd.DataFrame) -> None:
@@ -100,5 +108,5 @@ def levey_jennings_page(charts: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
         ax.set_xticks(range(len(names)), names if len(names) <= _RUNS_NAMED else [""] * len(names), fontsize=SMALL)
         ax.tick_params(axis="y", labelsize=SMALL)
         ax.set_title(shortened(title, _TITLE), fontsize=SMALL)
-    fig.text(0.53, 2 / height, "batches, in run order", fontsize=8, ha="center", va="bottom")
+    fig.text(0.53, 2 / height, _key([runs for _, runs in charts]), fontsize=8, ha="center", va="bottom")
     return fig
