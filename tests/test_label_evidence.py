@@ -86,7 +86,8 @@ def test_a_rare_sibling_is_found_and_doubt_gives_the_parent() -> None:
 def test_what_a_panel_lacks_is_said_and_not_called() -> None:
     table = expected_levels()
     is_b = np.array(table.lineage) == "B"
-    others = np.sort(table.levels[:, ~is_b], axis=1)[:, -2]
+    of_blood = ~np.isin(table.kinds, list(table.beyond_blood))
+    others = np.sort(table.levels[:, ~is_b & of_blood], axis=1)[:, -2]
     own = table.levels[:, is_b].max(axis=1)
     lacking = tuple(np.array(table.genes)[(own >= 3 * others) & (own > 0.1)])
     found = label_cells(interpret_cells(drawn({"CD4_memory": 200, "B": 100}, lacking=lacking)))

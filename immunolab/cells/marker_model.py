@@ -238,19 +238,26 @@ def missing_genes(found: Collection[str]) -> tuple[frozenset[str], list[str]]:
     """
     table = expected_levels()
     there = np.array([gene in set(found) for gene in table.genes])
-    of_kind = np.array(["T" if name in ("CD4", "CD8") else name for name in table.lineage])
-    own = {lineage: _own_genes(of_kind == lineage) for lineage in dict.fromkeys(of_kind) if lineage != UNASSIGNED}
-    beyond = np.isin(table.kinds, list(table.beyond_blood))
-    of_blood = (table.levels[:, ~beyond].max(axis=1) > _TRACES) | (table.levels[:, beyond].max(axis=1) <= _TRACES)
+    of_blood = ~np.isin(table.kinds, list(table.beyond_blood))
+    levels = table.levels[:, of_blood]
     notes = []
-    measured, known = int((there & of_blood).sum()), int(of_blood.sum())
+    speaking = (levels.max(axis=1) > _TRACES) | (table.levels[:, ~of_blood].max(axis=1) <= _TRACES)
+    measured, known = int((there & speaking).sum()), int(speaking.sum())
     if measured < _FEW_GENES * known:
         notes.append(f"{measured} of {known} marker genes were measured; lineages are less sure in proportion")
-    return frozenset(name for name, genes in own.items() if (genes & there).sum() < _LEAST_GENES), notes
+    lacking = []
+    of_kind = np.array(["T" if name in ("CD4", "CD8") else name for name in table.lineage])[of_blood]
+    for lineage in dict.fromkeys(of_kind):
+        own = of_kind == lineage
+        level, others = levels[:, own].max(axis=1), np.sort(levels[:, ~own], axis=1)[:, -2]
+        speaks = there & (level >= _SPEAKS * others) & (level > levels.min())
+        if lineage != UNASSIGNED and speaks.sum() < _LEAST_GENES:
+            lacking.append(lineage)
+    return frozenset(lacking), notes
 
 
 def kinds_seen(kinds: Sequence[str], found: Collection[str]) -> tuple[str, ...]:
-    """Return the kinds without those beyond blood that next to no gene measured is of.
+    """Return the kinds without those beyond blood that next to no gene measured parts from all kinds of blood.
 
     Parameters
     ----------
@@ -261,14 +268,6 @@ def kinds_seen(kinds: Sequence[str], found: Collection[str]) -> tuple[str, ...]:
     """
     table = expected_levels()
     there = np.array([gene in set(found) for gene in table.genes])
-    unseen = {
-        kind for kind in table.beyond_blood if (_own_genes(np.array(table.kinds) == kind) & there).sum() < _LEAST_GENES
-    }
-    return tuple(kind for kind in kinds if kind not in unseen)
-
-
-def _own_genes(own: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the genes of the table that some kinds have well above all others but one."""
-    levels = expected_levels().levels
-    level, others = levels[:, own].max(axis=1), np.sort(levels[:, ~own], axis=1)[:, -2]
-    return np.asarray((level >= _SPEAKS * others) & (level > levels.min()))
+    elsewhere = table.levels[:, ~np.isin(table.kinds, list(table.beyond_blood))].max(axis=1)
+    own = {kind: table.levels[:, table.kinds.index(kind)] >= _SPEAKS * elsewhere for kind in table.beyond_blood}
+    return tuple(kind for kind in kinds if kind not in own or (own[kind] & there).sum() >= _LEAST_GENES)
