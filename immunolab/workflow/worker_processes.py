@@ -64,7 +64,20 @@ class WorkerProcesses:
         self._idle: list[ProcessPoolExecutor] = []
 
     def attempt(self, function: Callable[[Any], Any], task: Task[Any]) -> Any:
-        """Run a task in an idle process or a new one; raise BrokenProcessPool where that died."""
+        """Run a task in an idle process or a new one.
+
+        Parameters
+        ----------
+        function
+            From a task's argument to a result; both must be picklable.
+        task
+            The task.
+
+        Raises
+        ------
+        BrokenProcessPool
+            The process died.
+        """
         process = self._idle.pop() if self._idle else _new_process()
         try:
             result = process.submit(attempt_task, function, task).result()
