@@ -153,7 +153,7 @@ class Run(RunTables):
 
     @property
     def sampled_visits(self) -> tuple[str, ...]:
-        """Visits that have a sample, in calendar order as far as the trial or study days tell it: a run keeps no dates."""
+        """Visits that have a sample, in calendar order as far as trial or study days tell it (a run keeps no dates)."""
         return self.study.sampled_visits
 
     @property
