@@ -366,6 +366,16 @@ def test_a_cluster_without_a_name_says_what_it_has() -> None:
     assert _reason(close) == "nearest Th2, fit 0.80: CD3+ 0.01, CD4+ -0.1"
 
 
+def test_a_cluster_says_which_markers_of_another_lineage_it_has_beside_its_name() -> None:
+    leaky = phenotype_in_words({"CD3": 1.0, "CD8": 1.0, "CD4": 0.45, "CD45RA": 1.0, "CD19": 0.0})
+    row = SimpleNamespace(label="CD3", score=1.0, runner_up="", evidence="CD3+ 0.99", phenotype=leaky)
+    assert _reason(row) == "fit 1.00: CD3+ 0.99; beside it CD8+ CD4int"
+    row.evidence, row.phenotype = "CD3+ 0.99, CD4+ 1.00, CD8- 0.01", "CD3+ CD4+ CD45RA+ CD8-"
+    assert _reason(row) == "fit 1.00: CD3+ 0.99, CD4+ 1.00, CD8- 0.01"
+    row.phenotype = "CD3+ CD4+ CD19+ CD8-"
+    assert _reason(row).endswith("; beside it CD19+")
+
+
 def test_no_two_of_thirty_clusters_have_one_colour_and_each_has_its_number() -> None:
     points = np.repeat(np.arange(30.0)[:, None], 2, axis=1)
     ax = map_plot(points, np.arange(30), [f"{k} x" for k in range(30)], numbers=[str(k) for k in range(30)])

@@ -33,6 +33,7 @@ _EXPECTED: dict[Level, tuple[float, float]] = {
     "pos": (0.7, np.inf),
     "hi": (0.85, np.inf),
 }
+_LINEAGES = ("CD3", "CD4", "CD8", "B", "NK")  # populations whose own markers say which lineage a cell is of
 _PRESENT: tuple[Level, ...] = ("pos", "hi")
 _FADES = 0.4  # the way past those ends over which a fit falls from 1 to 0
 
@@ -150,6 +151,31 @@ def phenotype_in_words(levels: Mapping[str, float]) -> str:
         mark = "+" if level >= _EXPECTED["pos"][0] else "-" if level <= _EXPECTED["neg"][1] else "int"
         marks[mark].append(f"{marker}{mark}")
     return " ".join(word for words in marks.values() for word in words)
+
+
+def lineage_beside(phenotype: str, evidence: str) -> str:
+    """Return the markers of lineages that a cluster has, at least in part, and its name does not speak of.
+
+    Two CD8+ clusters of T cells that compensation leaves some CD4 on are CD3; a cluster of doublets has CD3 and CD19.
+
+    Parameters
+    ----------
+    phenotype
+        As `phenotype_in_words` gives it.
+    evidence
+        Conditions of the name, see `ClusterName`.
+    """
+    marks = sorted(_WRITTEN.values(), key=len, reverse=True)
+    named = {_unmarked(part.split(" ")[0], marks) for part in evidence.split(", ") if part}
+    defined = {
+        c.marker for name in _LINEAGES for c in definition(populations()[name].definition).phenotypes[0]
+    }  # of T, B and NK cells
+    has = [word for word in phenotype.split() if not word.endswith(_WRITTEN["neg"])]
+    return " ".join(word for word in has if _unmarked(word, marks) in defined - named)
+
+
+def _unmarked(word: str, marks: Sequence[str]) -> str:
+    return next((word.removesuffix(mark) for mark in marks if word.endswith(mark)), word)
 
 
 def _best(scores: Mapping[str, float], candidates: Mapping[str, Sequence[Condition]]) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from immunolab.clustering.cluster_number import ClusterNumber
 from immunolab.clustering.clusters import TRAIN_ON, ClusterMethod, Clusters, find_clusters, train
 from immunolab.clustering.embedding import enough_events
-from immunolab.clustering.names import LEAST_SCORE, UNASSIGNED
+from immunolab.clustering.names import LEAST_SCORE, UNASSIGNED, lineage_beside
 from immunolab.clustering.som import Labels
 from immunolab.clustering.stability import stability
 from immunolab.clustering.tables import (
@@ -332,9 +332,10 @@ def cluster_text(outcome: ClusterOutcome) -> str:
 
 
 def _reason(row: Any) -> str:
-    """Return how well a cluster's name fits; of one without a name the nearest, or else what it has."""
+    """Return how well a cluster's name fits and what else it has; without a name the nearest, or what it has."""
     if row.label != UNASSIGNED:
-        return f"fit {row.score:.2f}: {row.evidence or ''}"
+        beside = lineage_beside(row.phenotype or "", row.evidence or "")
+        return f"fit {row.score:.2f}: {row.evidence or ''}" + (f"; beside it {beside}" if beside else "")
     if row.score >= LEAST_SCORE:
         return f"nearest {row.runner_up}, fit {row.score:.2f}: {row.evidence or ''}"
     has = [word for word in (row.phenotype or "").split() if not word.endswith("-")]
