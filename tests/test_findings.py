@@ -286,6 +286,14 @@ def test_a_group_with_a_variable_against_what_was_registered_is_not_called_undir
     found = group_finding(changed, "SLE", endpoint, list(zip(members, rows, strict=True)))
     assert found.plain.startswith("1 of 2 cytokines changed clearly.")
     assert found.verdict == "against"
+    # patients with too few cells for a score: measures that nothing was asked of "did not change clearly"
+    untested = [rows[0], rows[1].copy()]
+    untested[1][["p_value", "q_value"]] = float("nan")
+    some = group_finding(changed, "SLE", endpoint, list(zip(members, untested, strict=True)))
+    assert " 1 of the 2 could not be tested: " in some.plain
+    untested[0] = untested[1]
+    none = group_finding(changed, "SLE", endpoint, list(zip(members, untested, strict=True)))
+    assert none.plain == "None of 2 cytokines could be tested."
 
 
 def test_why_values_were_not_compared_is_what_the_values_show(run):

@@ -44,6 +44,11 @@ def group_finding(
         plain = f"{len(clear)} of {n} {group} changed clearly. {'. '.join(texts)}"
     else:
         plain = f"None of {n} {group} changed clearly once all endpoints tested together are counted"
+    untested = [names[one.id] for one, row in members if pd.isna(row["p_value"])]
+    if len(untested) == n:
+        plain = f"None of {n} {group} could be tested"
+    elif untested:
+        plain = f"{plain}. {len(untested)} of the {n} could not be tested: {listed(untested)}"
     return replace(
         least,
         endpoint=endpoint.id,
