@@ -31,6 +31,17 @@ Share = tuple[str, str]
 """A population and its denominator."""
 
 
+def follows(study: Study) -> bool:
+    """Return whether borders of a study follow bridging controls, so that drawn gates are checked by others.
+
+    Parameters
+    ----------
+    study
+        Names its bridging controls and what is done with them.
+    """
+    return study.quality.bridge == "follow" and bool(study.bridges)
+
+
 def beside_jobs(
     study: Study,
     panels: Mapping[str, PanelGates],
@@ -46,7 +57,7 @@ def beside_jobs(
     study, panels, prepared, pairs, store, seed
         As in `immunolab.workflow.place.fit_jobs`; a study whose borders follow nothing has none.
     """
-    if study.quality.bridge != "follow" or not study.bridges:
+    if not follows(study):
         return []
     drawn = {name: panel for name, panel in panels.items() if not panel.gates.needs_fit}
     others = {name: replace(panel, gates=read_gates(BUILTIN).of(panel.gates.specimen)) for name, panel in drawn.items()}

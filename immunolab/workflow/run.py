@@ -20,6 +20,7 @@ from immunolab.results.run import Run
 from immunolab.schema.night_log import STAGES
 from immunolab.study.endpoints import Endpoint
 from immunolab.study.sheet import Study, read_study
+from immunolab.workflow.bridge_beside import follows
 from immunolab.workflow.bridge_tables import bridge_tables
 from immunolab.workflow.clinic import Clinic, ClinicSources, clinic_of, intercurrent_of, read_clinic
 from immunolab.workflow.compare import compare_study, under_estimand
@@ -146,7 +147,7 @@ def _run(study: Study | Path | str, out: Path | str, options: RunOptions) -> Run
 def _stages(study: Study, panels: Mapping[str, PanelGates], options: RunOptions) -> tuple[str, ...]:
     """Return the stages that a run of these choices has."""
     absent = {
-        "fit": not any(panel.gates.needs_fit for panel in panels.values()),
+        "fit": not any(panel.gates.needs_fit for panel in panels.values()) and not follows(study),
         "cells": not any(s.modality == "single_cell" for s in study.samples),
         "report": options.tables_only,
     }

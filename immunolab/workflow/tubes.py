@@ -16,7 +16,7 @@ from immunolab.gating.tube_gates import FailedPlacement, TubeGates
 from immunolab.schema.files import content_key
 from immunolab.study.sheet import Sample, Study
 from immunolab.workflow.bridge import Bridged, follow_bridges
-from immunolab.workflow.bridge_beside import beside_jobs
+from immunolab.workflow.bridge_beside import beside_jobs, follows
 from immunolab.workflow.cluster import run_on_cluster
 from immunolab.workflow.follow_study import follow_group, follow_jobs
 from immunolab.workflow.measure_tube import MeasureJob, measure
@@ -139,7 +139,7 @@ class TubeSteps:
     @property
     def _follows(self) -> bool:
         """Whether borders follow bridging controls."""
-        return self.study.quality.bridge == "follow" and bool(self.study.bridges)
+        return follows(self.study)
 
     def _wanted(self) -> list[Sample]:
         """Return the samples whose files must be read: those of the chosen one's panel, or all."""
