@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from immunolab.errors import InputError
 from immunolab.vocabulary.lexicon import markers
-from immunolab.vocabulary.phenotypes import LEVELS, parse_phenotype, spell_phenotype
+from immunolab.vocabulary.phenotypes import Level, parse_phenotype, spell_phenotype
 from immunolab.vocabulary.populations import (
     definition,
     definitions,
@@ -58,7 +60,7 @@ def test_an_empty_phenotype_is_a_fault():
 
 
 _CONDITIONS = st.lists(
-    st.tuples(st.sampled_from(sorted(markers())), st.sampled_from(LEVELS)),
+    st.tuples(st.sampled_from(sorted(markers())), st.sampled_from(get_args(Level))),
     min_size=1,
     max_size=6,
     unique_by=lambda c: c[0],
