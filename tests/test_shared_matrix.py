@@ -16,6 +16,7 @@ from immunolab.gating.tubes import gate_tube
 from immunolab.quality.cell_shares import cell_kinds
 from immunolab.quality.compensation_rows import shown_pairs
 from immunolab.quality.qc import TubeQuality, qc
+from immunolab.quality.shared_matrix import said_of_matrices
 from immunolab.workflow.residual_on_gates import residual_on_gates
 
 PLAN = replace(planted.plan_of(8), n_events=12_000, dead=0.05)
@@ -101,3 +102,20 @@ def test_what_a_residue_does_to_gates_is_what_the_sound_matrix_does(sound: list[
         assert (row["check"], row["status"]) == ("residual_on_gates", status)
         assert row["value"] == pytest.approx(100 * abs(1 - stained(right, channel) / stained(far, channel)), abs=1.5)
         assert str(row["message"]).startswith("stained would be") == (status == "warn")
+
+
+def test_pairs_that_different_tubes_with_one_matrix_show_are_all_named_where_it_is_said_once() -> None:
+    def check(name: str, pair: str) -> dict[str, object]:
+        text = f"left after compensation: {pair} 6 %"
+        return {"sample_id": name, "check": "residual_spillover", "status": "warn", "message": text}
+
+    def left(name: str, dye: str, detector: str, move: float) -> dict[str, object]:
+        of = {"sample_id": name, "matrix": "m", "dye": dye, "detector": detector, "entry": 30.0}
+        return {**of, "left": 6.0, "left_error": 0.1, "move": move, "scatter": 1.0, "straight": "yes"}
+
+    bright = [left("T0", "A", "B", 4.0), left("T1", "C", "D", 3.0)]
+    dim = [left("T1", "A", "B", 0.9), left("T0", "C", "D", 0.9)]  # the same entry is off, and moves few cells
+    told = said_of_matrices([check("T0", "A > B"), check("T1", "C > D")], [*bright, *dim])
+    (text,) = (str(row["message"]) for row in told if row["status"] == "warn")
+    assert "A > B 6 %" in text
+    assert "C > D 6 %" in text

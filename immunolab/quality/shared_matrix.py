@@ -147,9 +147,22 @@ def _said_once(alike: Mapping[str, Row], tubes: Mapping[str, Mapping[Key, Spilli
         return {}
     first = max(alike, key=lambda name: _largest_move(tubes[name].values()))
     so = f"so in {len(alike)} of the {len(tubes)} tubes with this matrix: look at the matrix (said of this tube alone)"
+    if further := _off_elsewhere(first, alike, tubes):
+        so += f"; in others of them also {', '.join(further)}"
     found = {name: {**row, "status": "ok", "message": f"{row['message']}; said of {first}, which has the same matrix"}
              for name, row in alike.items()}  # fmt: skip
     return {**found, first: {**alike[first], "message": f"{alike[first]['message']}; {so}"}}
+
+
+def _off_elsewhere(first: str, alike: Iterable[str], tubes: Mapping[str, Mapping[Key, SpillingPair]]) -> list[str]:
+    """Return the pairs that are flagged in other tubes and not in the one that warns for all, as texts."""
+    said = {key for key, pair in tubes[first].items() if pair.is_off}
+    best: dict[Key, SpillingPair] = {}
+    for key, pair in ((key, pair) for name in alike for key, pair in tubes[name].items()):
+        if pair.is_off and key not in said and (key not in best or abs(pair.line.move) > abs(best[key].line.move)):
+            best[key] = pair
+    worst_first = sorted(best.values(), key=lambda pair: -abs(pair.line.move))
+    return [f"{pair.residual.pair} {pair.residual.slope:.2g} %" for pair in worst_first]
 
 
 def _largest_move(pairs: Iterable[SpillingPair]) -> float:
