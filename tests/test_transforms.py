@@ -176,7 +176,14 @@ def test_the_cofactor_near_zero_is_that_of_an_arcsinh_like_the_scale(scale, cofa
         assert found == pytest.approx(slope[0] / (4.5 * np.log(10.0)), rel=0.02)
 
 
-@pytest.mark.parametrize("scale", [Asinh(150.0), Logicle(), Biex(), Bounded(Log(262144.0, 4.5), 0.0, 1.0), Identity()])
+@pytest.mark.parametrize(
+    "scale",
+    [
+        *(Asinh(150.0), Asinh(np.float64(150.0)), Asinh(150), Logicle(), Biex(), Identity()),
+        *(Bounded(Log(262144.0, 4.5), 0.0, 1.0), Bounded(Logicle()), Bounded(Asinh(150.0), low=-0.5)),
+    ],
+    ids=repr,
+)
 def test_a_scale_is_read_back_from_its_text(scale):
     assert scale_from_text(repr(scale)) == scale
 

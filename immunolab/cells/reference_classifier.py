@@ -289,10 +289,10 @@ def _contrast(
         ]
     )
     z = np.clip((other - centre) / spread, -_CLIPPED_WIDE, _CLIPPED_WIDE)
-    n = wide[called]
+    n = np.minimum(wide[called], neighbours.shape[1])  # a query may have fewer cells than a neighbourhood
     around = _mean_around(neighbours, n, z)
     squares = _mean_around(neighbours, n, (z.astype(np.float64) ** 2).sum(axis=1)[:, None])[:, 0]
-    noise = (squares - (around**2).sum(axis=1) + 1e-9) / (n - 1.0)
+    noise = np.where(n > 1, (squares - (around**2).sum(axis=1) + 1e-9) / np.maximum(n - 1.0, 1.0), np.inf)
     weights = np.linalg.lstsq(expected.T, around.T, rcond=None)[0]
     rest = ((around - weights.T @ expected) ** 2).sum(axis=1)
     away = ((around - expected[called]) ** 2).sum(axis=1)

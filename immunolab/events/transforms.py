@@ -298,12 +298,16 @@ def _scale_of_call(node: ast.expr) -> Transform:
     }
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds):
         raise ValueError("no scale")
-    given: dict[str, Any] = {
-        str(one.arg): _scale_of_call(one.value) if isinstance(one.value, ast.Call) else ast.literal_eval(one.value)
-        for one in node.keywords
-    }
+    given = {str(one.arg): _argument(one.value) for one in node.keywords}
     made: Transform = kinds[node.func.id](**given)
     return made
+
+
+def _argument(node: ast.expr) -> Transform | float:
+    """Return a parameter: a number, also infinite or of numpy (``np.float64(150.0)``), or the scale inside another."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return _scale_of_call(node)
+    return float(ast.unparse(node.args[0] if isinstance(node, ast.Call) and node.args else node))
 
 
 def scale_in_words(scale: Transform) -> str:
