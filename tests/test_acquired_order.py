@@ -146,6 +146,8 @@ def test_the_first_page_names_files_that_name_another_visit_and_tubes_like_anoth
     ]
     rows = _named_otherwise(tubes, headers)
     assert len(_named_otherwise(run.study.samples, headers[:0] + [replace(h, text={}) for h in headers])) == 0
+    colon = [replace(s, visit=s.visit.replace("W", "W:")) for s in tubes]
+    assert set(_named_otherwise(colon, headers)["message"].str[-4:]) == {" W:0", "W:10"}  # a name is not cut at a colon
     assert list(rows["message"]) == [
         "its file name and its header name visit W10, the sheet W0",
         "its file name and its header name visit W0, the sheet W10",

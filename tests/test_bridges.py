@@ -378,13 +378,17 @@ def test_gates_beside_drawn_ones_count_with_their_own_borders_and_as_the_bridge_
         data[name] = TubeGates(Strategy("data", (every, above)))
     drawn = TubeGates(Strategy("drawn", (replace(every, path="/CD4+"), replace(above, path="/CD4+/Treg cells"))))
     places = PanelPlaces(study, study.samples[0].panel, prepared, dict.fromkeys(move, drawn))
-    beside = beside_of(places, data, [("Treg cells", "CD4+"), ("B", "CD4+")], ["B1", "B2"])
+    shares, batches = [("Treg cells", "CD4+"), ("B", "CD4+")], ["B1", "B2"]
+    beside = beside_of(places, data, shares, batches, {"k1", "k2"})
     assert beside is not None
     (patient,) = (s for s in places.patients if s.sample_id == "p2")
     stays, follows = beside.counts(patient)
     assert (stays.rule, stays.population, stays.parent) == ("data_gates", "Treg cells", "CD4+")
     assert follows.rule == "data_gates_follow"
     assert follows.n / stays.n == pytest.approx(times, rel=0.07)
+    refused = beside_of(places, data, shares, batches, {"k1"})
+    assert refused is not None
+    assert refused.counts(patient) == ()  # a control that no border follows is not asked
 
 
 @pytest.mark.parametrize(("apart", "agree"), [(0.0, True), (0.15, True), (0.6, False)])
@@ -406,6 +410,9 @@ def test_two_bridges_of_a_batch_that_disagree_are_named(apart: float, agree: boo
     if not agree:
         assert found["CD25"].startswith("CD25 of pos moved by +0.")
         assert found["CD25"].endswith("in HD02_B2: two bridging controls of one batch disagree")
+        back = disagreement(*(BridgeMoves(one.after, first) for one in moves))
+        assert "from HD01_B2 to HD01_B1, by" in back["CD25"]
+        assert "from HD02_B2 to HD01_B1:" in back["CD25"]
 
 
 def test_batches_are_in_the_order_of_their_days_and_else_of_the_numbers_in_their_names() -> None:

@@ -93,7 +93,7 @@ def _named_otherwise(tubes: Sequence[Sample], headers: Sequence[TubeHeader]) -> 
     ]
     said: dict[str, dict[str, list[str]]] = {}  # sample_id -> whom it names -> where
     for sample_id, text in names_of_others(named):
-        where, _, whom = text.partition(":")[0].partition(" names ")
+        where, _, whom = text.rpartition(": ")[0].partition(" names ")
         said.setdefault(sample_id, {}).setdefault(whom, []).append(where)
     row = {"check": Check.NAMED_OTHER.value, "status": "warn"}
     return QUALITY.frame([row | {"sample_id": one, "message": _naming(found)} for one, found in said.items()])

@@ -112,13 +112,17 @@ def follow_bridges(
     for name, panel in panels.items():
         places = PanelPlaces(study, name, prepared, gates)
         found = _PanelBridges(panel, places, BridgeWays(places, panel.gates.needs_fit))
-        other = None if panel.gates.needs_fit else beside_of(places, beside or {}, pairs, found.order)
         channels += places.channels
-        for sample in places.patients if study.quality.bridge == "follow" else ():
-            own, outcome = found.follow(sample)
-            more = other.counts(sample) if other is not None and outcome.outcome != "refused" else ()
-            changed[sample.sample_id] = replace(own, rule_counts=(*own.rule_counts, *more)) if more else own
+        patients = places.patients if study.quality.bridge == "follow" else []
+        for sample in patients:
+            changed[sample.sample_id], outcome = found.follow(sample)
             tubes[sample.sample_id] = replace(outcome, placed=panel.gates.needs_fit)
+        needed = not panel.gates.needs_fit and beside
+        other = beside_of(places, beside or {}, pairs, found.order, found.ways.trusted) if needed else None
+        for sample in patients:
+            if other is not None and tubes[sample.sample_id].outcome != "refused":
+                own = changed[sample.sample_id]
+                changed[sample.sample_id] = replace(own, rule_counts=(*own.rule_counts, *other.counts(sample)))
         rows += found.ways.rows
     return Bridged(changed, tubes, BRIDGE_MOVES.frame(rows), channels)
 

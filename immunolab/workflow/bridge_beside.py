@@ -8,7 +8,7 @@ and with those that follow the bridge, and a bridge on which the two disagree is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from immunolab.gating.following.bridge import BridgeMoves, BridgeRefused, followed
@@ -95,11 +95,14 @@ class Beside:
         Batches in run order.
     shares
         Share of the drawn gates -> the same of these.
+    trusted
+        Tubes of bridging controls that borders follow, by sample_id: what is said of others is no word on these.
     """
 
     places: PanelPlaces
     order: Sequence[str]
     shares: Mapping[Share, Share]
+    trusted: Collection[str]
     _found: dict[tuple[str, str], BridgeMoves | None] = field(default_factory=dict)
 
     def counts(self, sample: Sample) -> tuple[RuleCount, ...]:
@@ -134,7 +137,8 @@ class Beside:
 
     def _moves(self, first: str, second: str) -> BridgeMoves | None:
         if (first, second) not in self._found:
-            before, after = ({s.bridge: s for s in self.places.bridges if s.batch == b} for b in (first, second))
+            known = [s for s in self.places.bridges if s.sample_id in self.trusted]
+            before, after = ({s.bridge: s for s in known if s.batch == b} for b in (first, second))
             name = min((material for material in before if material in after), default="")
             self._found[first, second] = self._moves_by(before[name], after[name]) if name else None
         return self._found[first, second]
@@ -156,7 +160,11 @@ class Beside:
 
 
 def beside_of(
-    drawn: PanelPlaces, placed: Mapping[str, TubeGates], pairs: Sequence[Share], order: Sequence[str]
+    drawn: PanelPlaces,
+    placed: Mapping[str, TubeGates],
+    pairs: Sequence[Share],
+    order: Sequence[str],
+    trusted: Collection[str],
 ) -> Beside | None:
     """Return the gates beside those of a panel; None where data placed none.
 
@@ -170,6 +178,8 @@ def beside_of(
         Shares that are counted, as the drawn gates name them.
     order
         Batches in run order.
+    trusted
+        Tubes of bridging controls that borders follow.
     """
     places = replace(drawn, gates=placed)
     names = [s.sample_id for s in drawn.patients if s.sample_id in placed]
@@ -177,4 +187,5 @@ def beside_of(
         return None
     mine, others = ([p.path for p in one.gates[names[0]].strategy.populations] for one in (drawn, places))
     same = {own.rsplit("/", 1)[-1]: other.rsplit("/", 1)[-1] for own, other in matched_paths(mine, others, {})}
-    return Beside(places, order, {(a, b): (same[a], same[b]) for a, b in pairs if a in same and b in same})
+    shares = {(a, b): (same[a], same[b]) for a, b in pairs if a in same and b in same}
+    return Beside(places, order, shares, trusted)

@@ -149,6 +149,13 @@ class BridgeWays:
         return found
 
     @property
+    def trusted(self) -> set[str]:
+        """Tubes of bridging controls on a way that nothing is against, by sample_id."""
+        ways = [way for ways in self._found.values() for way in ways if not way.reasons]
+        moves = [way.moves for way in ways if way.moves is not None]
+        return {one.tube.sample_id for both in moves for one in (both.before, both.after)}
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """Rows of BRIDGE_MOVES of all ways that were looked for."""
         return [

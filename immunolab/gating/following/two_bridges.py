@@ -27,7 +27,15 @@ def disagreement(first: BridgeMoves, second: BridgeMoves) -> dict[str, str]:
         (a, error), (b, error_there) = own.at(place), other.at(place)
         limit = max(_BEYOND * math.hypot(error, error_there), TOLERANCE * own.spread)
         if math.isfinite(place) and abs(a - b) / limit > max(1.0, found.get(marker, (0.0, ""))[0]):
-            names = [moves.after.tube.sample_id for moves in (first, second)]
-            text = f"{marker} of {path.rsplit('/', 1)[-1]} moved by {a:+.2f} in {names[0]}, by {b:+.2f} in {names[1]}"
+            names = _names(first, second)
+            text = f"{marker} of {path.rsplit('/', 1)[-1]} moved by {a:+.2f} {names[0]}, by {b:+.2f} {names[1]}"
             found[marker] = abs(a - b) / limit, f"{text}: two bridging controls of one batch disagree"
     return {marker: text for marker, (_, text) in found.items()}
+
+
+def _names(first: BridgeMoves, second: BridgeMoves) -> list[str]:
+    """Return what two moves are told apart by: their later tubes, or the earlier ones where the later is one."""
+    later, earlier = ([getattr(one, side).tube.sample_id for one in (first, second)] for side in ("after", "before"))
+    if later[0] != later[1]:
+        return [f"in {name}" for name in later]
+    return [f"from {name} to {later[0]}" for name in earlier]
