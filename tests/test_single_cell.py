@@ -20,7 +20,7 @@ from immunolab.clustering.principal_axes import principal_axes
 from immunolab.errors import DataFileError
 from immunolab.events.cells import counts_of, gene_columns, notes_of, proteins_of, sample_ids_of
 from immunolab.loaders.single_cell import interpret_cells, join_cells, read_cells
-from immunolab.vocabulary.signatures import ensembl_symbols, lineages
+from immunolab.vocabulary.signatures import ensembl_symbols, expected_levels, lineages
 
 GENES = [gene for names in lineages().values() for gene in names][:80]
 
@@ -97,6 +97,16 @@ def test_symbols_are_found_however_they_are_written(written_as: str, said: str) 
     found = interpret_cells(small(genes=names))
     assert list(found.var_names) == [gene if "lower" not in written_as else gene.upper() for gene in genes]
     assert any(said in note for note in (*notes_of(found), ""))
+
+
+def test_every_marker_gene_is_known_by_its_id_under_its_present_or_its_older_name() -> None:
+    """TRGV9 and TRDV2 had none: of gamma-delta T cells files of ids had fewer genes than those of symbols."""
+    older = {"CAVIN2": "SDPR", "FAM30A": "KIAA0125", "JCHAIN": "IGJ", "LINC02446": "RP11-291B21.2"}
+    named = set(ensembl_symbols().values())
+    assert [gene for gene in expected_levels().genes if older.get(gene, gene) not in named] == []
+    ids = {symbol: gene for gene, symbol in ensembl_symbols().items()}
+    found = {gene: ids[gene] for gene in ("SMIM24", "TRDV2", "TRGV9")}  # Ensembl, GRCh38
+    assert found == {"SMIM24": "ENSG00000095932", "TRDV2": "ENSG00000211821", "TRGV9": "ENSG00000211695"}
 
 
 def test_unknown_ids_and_mouse_genes_are_refused(tmp_path: Path) -> None:
