@@ -18,6 +18,7 @@ from immunolab.study.sample import Sample
 from immunolab.study.study import Study
 from immunolab.study.visit_order import visits_in_order
 from immunolab.workflow.derived_tables import _by_response
+from immunolab.workflow.run_value import _kept
 
 
 def study_of(*rows: tuple[str, str, int | date | None], bridges: tuple[str, ...] = ()) -> Study:
@@ -54,6 +55,13 @@ def test_dates_tell_the_order_where_there_are_no_study_days() -> None:
         ("P2", "late", date(2025, 5, 1)),
     )
     assert study.sampled_visits == ("early", "middle", "late")
+
+
+def test_a_run_which_keeps_no_dates_keeps_the_order_that_they_told() -> None:
+    days = {"W10": date(2024, 3, 20), "W4": date(2024, 2, 5), "W0": date(2024, 1, 5)}
+    kept = _kept(study_of(*(("P1", visit, day) for visit, day in days.items())))
+    assert {sample.date for sample in kept.samples} == {None}
+    assert kept.sampled_visits == ("W0", "W4", "W10")
 
 
 def test_a_visit_that_the_first_patient_missed_is_between_its_neighbours() -> None:

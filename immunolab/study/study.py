@@ -66,6 +66,8 @@ class Study:
         Which cohorts are arms, as study.yaml or else the trial declares it; None where neither does.
     quality
         Whether faulty stretches of tubes are cut, and whether borders follow the bridging controls.
+    visit_order
+        Sampled visits in their order, as a finished run keeps them, which has no dates; empty in a study as read.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Study:
     read: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     arms: TrialArms | None = None
     quality: QualityChoice = field(default_factory=QualityChoice)
+    visit_order: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         taken, visits = self._taken()
@@ -146,6 +149,9 @@ class Study:
         Without those the compared visits are in the order of the comparison, and others as in the sheet.
         """
         samples = self.of_patients
+        there = {sample.visit for sample in samples}
+        if there <= set(self.visit_order):
+            return tuple(visit for visit in self.visit_order if visit in there)
         if all(sample.date for sample in samples):
             samples = tuple(sorted(samples, key=lambda sample: sample.date or date.min))
         met = ((sample.patient_id, sample.visit, sample.study_day) for sample in samples)

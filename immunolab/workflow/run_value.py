@@ -79,7 +79,7 @@ def finished_run(
 
 
 def _kept(study: Study) -> Study:
-    """Return a study as its run keeps it: no dates, operators as numbers, further columns only of subgroups."""
+    """Return a study as its run keeps it: no dates, visits in order, operators as numbers, columns of subgroups."""
     wanted = study.trial.subgroups if study.trial else ()
     numbers = {
         name: str(i + 1) for i, name in enumerate(dict.fromkeys(s.operator for s in study.samples if s.operator))
@@ -95,7 +95,8 @@ def _kept(study: Study) -> Study:
     )
     doses = {patient: replace(given, first_date=None) for patient, given in study.doses.items()}
     trial = replace(study.trial, file=Path(study.trial.file).name) if study.trial else None
-    return replace(study, samples=tuple(samples), doses=doses, read={}, trial=trial)
+    visits = study.sampled_visits  # dates tell it
+    return replace(study, samples=tuple(samples), doses=doses, read={}, trial=trial, visit_order=visits)
 
 
 def clinic_tables(clinic: Clinic | None, study: Study) -> dict[str, pd.DataFrame]:
