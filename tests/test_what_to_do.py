@@ -55,7 +55,7 @@ def test_the_terminal_names_what_sets_a_tube_apart_and_says_once_what_most_have(
 def test_a_run_that_was_cut_is_told_once() -> None:
     rows = [check("a", "steadiness", "warn", "9 % off"), check("a", "cleaned", "warn", "9 % cut")]
     found = TubeQuality.of(pd.DataFrame([*rows, check("b", "steadiness", "fail", "two levels")]))
-    assert list(found.told("a")["message"]) == ["9 % cut"]
+    assert list(found.faults("a")["message"]) == ["9 % cut"]
     assert list(found.warnings("a")["message"]) == ["9 % off", "9 % cut"]
     assert [(kind.check, kind.samples) for kind in found.kinds] == [("steadiness", ("b",)), ("cleaned", ("a",))]
 

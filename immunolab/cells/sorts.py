@@ -111,7 +111,7 @@ def as_sorted(fit: KindFit, chance: Array, sorts: Sorts) -> tuple[Array, tuple[s
 
 
 def perhaps_sorted(members: Mapping[str, NDArray[np.bool_]], passed: NDArray[np.bool_], sorts: Sorts) -> list[str]:
-    """Return a line where most cells are of one population and nothing was declared: a sort is named as one if told.
+    """Return a line where most cells are of one population and nothing was declared: more keep the name if it is.
 
     Parameters
     ----------
@@ -128,8 +128,8 @@ def perhaps_sorted(members: Mapping[str, NDArray[np.bool_]], passed: NDArray[np.
     most = max((name for name in share if name != "CD3"), key=lambda name: share[name], default="")
     if not most or not _MOSTLY <= share[most] < 1:
         return []
-    told = f"if they were sorted as {most}, say so (--population {most}, population='{most}'): more keep the name"
-    return [f"{100 * share[most]:.0f} % of the cells are {most}; {told}"]
+    advice = f"if they were sorted as {most}, say so (--population {most}, population='{most}'): more keep the name"
+    return [f"{100 * share[most]:.0f} % of the cells are {most}; {advice}"]
 
 
 def _named(sorts: Sorts) -> Iterator[str]:

@@ -24,7 +24,7 @@ LINEAR: Mapping[Scale, Callable[[NDArray[np.floating]], NDArray[np.floating]]] =
     "linear": lambda x: x,
 }
 """What brings values of each scale back to numbers in proportion to counts."""
-_FEW_COUNTS = 6.5  # counts up to which two scales are told apart: beyond, rounded values are near whole ones by chance
+_FEW_COUNTS = 6.5  # counts up to which two scales differ clearly: beyond, rounded values are near whole ones by chance
 _WHOLE, _NOT_WHOLE = 0.03, 0.08  # mean distance from whole numbers on the right scale (rounding), and on another
 _LEAST_VALUES = 200  # beyond the smallest of a cell: fewer show nothing (judgement)
 _FURTHEST = 30.0  # values beyond which no log is, and powers overflow
@@ -52,7 +52,7 @@ def _from_whole(values: csr_matrix, back: Callable[[NDArray[np.floating]], NDArr
     linear = back(values.data.astype(np.float64))
     one = np.minimum.reduceat(linear, values.indptr[filled])
     ratio = linear / np.repeat(np.maximum(one, 1e-12), np.diff(values.indptr)[filled])
-    told = (ratio > 1.2) & (ratio < _FEW_COUNTS)
-    if told.sum() < _LEAST_VALUES:
+    distinct = (ratio > 1.2) & (ratio < _FEW_COUNTS)
+    if distinct.sum() < _LEAST_VALUES:
         return np.inf
-    return float(np.abs(ratio[told] - np.round(ratio[told])).mean())
+    return float(np.abs(ratio[distinct] - np.round(ratio[distinct])).mean())

@@ -26,7 +26,7 @@ from immunolab.quality.rows import Row
 from immunolab.quality.shared_matrix import pair_rows, said_of_matrices
 from immunolab.quality.steadiness import Steadiness, steadiness
 from immunolab.quality.topics import ORDER, TOPICS, light, worst
-from immunolab.quality.worst_first import is_shared, lit_rows, told_rows, worst_first
+from immunolab.quality.worst_first import each_fault_once, is_shared, lit_rows, worst_first
 from immunolab.schema.across_tubes import SPILLOVER
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY, REMOVED_STRETCHES
@@ -138,8 +138,8 @@ class TubeQuality:
     @cached_property
     def kinds(self) -> list[FoundKind]:
         """What was found, the worst first, then what most tubes have."""
-        told = told_rows(self.table)
-        found = [self._kind(str(check), own) for check, own in told.groupby("check", sort=False)]
+        faults = each_fault_once(self.table)
+        found = [self._kind(str(check), own) for check, own in faults.groupby("check", sort=False)]
         return sorted(found, key=lambda kind: (ORDER[kind.status], -len(kind.samples)))
 
     def _kind(self, check: str, own: pd.DataFrame) -> FoundKind:
@@ -171,15 +171,15 @@ class TubeQuality:
             )
         return lit_rows(self.table[self.table["sample_id"] == sample_id])
 
-    def told(self, sample_id: str) -> pd.DataFrame:
-        """Return what a reader is told of a tube: its `warnings`, a fault of the run once where it was cut.
+    def faults(self, sample_id: str) -> pd.DataFrame:
+        """Return the faults of a tube: its `warnings`, a fault of the run once where it was cut.
 
         Parameters
         ----------
         sample_id
             One of `samples`.
         """
-        return told_rows(self.warnings(sample_id))
+        return each_fault_once(self.warnings(sample_id))
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -146,7 +146,7 @@ def _said_once(alike: Mapping[str, Row], tubes: Mapping[str, Mapping[Key, Spilli
     if len(alike) < 2:
         return {}
     first = max(alike, key=lambda name: _largest_move(tubes[name].values()))
-    so = f"so in {len(alike)} of the {len(tubes)} tubes with this matrix: look at the matrix (said of this tube alone)"
+    so = f"so in {len(alike)} of the {len(tubes)} tubes with this matrix, which have this one light: look at the matrix"
     if further := _off_elsewhere(first, alike, tubes):
         so += f"; in others of them also {', '.join(further)}"
     found = {name: {**row, "status": "ok", "message": f"{row['message']}; said of {first}, which has the same matrix"}

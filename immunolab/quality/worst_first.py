@@ -38,7 +38,7 @@ def lit_rows(checks: pd.DataFrame) -> pd.DataFrame:
     return checks[np.array(shown, dtype=bool)]
 
 
-def told_rows(checks: pd.DataFrame) -> pd.DataFrame:
+def each_fault_once(checks: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that turn a light, without those of a run that was cut for the same.
 
     Parameters

@@ -103,7 +103,7 @@ def light_rows(found: TubeQuality, samples: Sequence[str], pictures: LightPictur
 
 @dataclass(frozen=True)
 class Said:
-    """What a reader is told of a check.
+    """What a reader learns of a check.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def _kinds(whole: TubeQuality, shown: AbstractSet[str]) -> list[dict[str, Any]]:
 
 
 def _tube(found: TubeQuality, sample: str, lights: list[str], pictures: LightPictures | None) -> dict[str, Any]:
-    warned = found.told(sample)
+    warned = found.faults(sample)
     own = found.table[found.table["sample_id"] == sample]
     events = own.loc[own["check"] == "events", "value"]
     seen = list(pictures.of(sample, warned)) if pictures else []

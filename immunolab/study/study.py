@@ -156,9 +156,9 @@ class Study:
             samples = tuple(sorted(samples, key=lambda sample: sample.date or date.min))
         met = ((sample.patient_id, sample.visit, sample.study_day) for sample in samples)
         found = visits_in_order(met, self.trial.target_days if self.trial else {})
-        told = self.trial or any(sample.date or sample.study_day is not None for sample in samples)
+        is_ordered = self.trial or any(sample.date or sample.study_day is not None for sample in samples)
         before, after = self.comparison.before, self.comparison.after
-        if not told and {before, after} <= set(found) and found.index(before) > found.index(after):
+        if not is_ordered and {before, after} <= set(found) and found.index(before) > found.index(after):
             found.remove(before)
             found.insert(found.index(after), before)
         return tuple(found)

@@ -80,12 +80,12 @@ def qc_text(found: TubeQuality) -> str:
     common = {kind.check for kind in found.kinds if kind.is_shared and kind.status != "fail"}
     lines, alike, warned = [], 0, 0
     for sample in found.samples:
-        told = found.told(sample)
-        own = told[~told["check"].isin(common)]
-        warned += bool(len(told))
-        alike += bool(len(told)) and not len(own)
+        faults = found.faults(sample)
+        own = faults[~faults["check"].isin(common)]
+        warned += bool(len(faults))
+        alike += bool(len(faults)) and not len(own)
         if len(own):
-            more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             lines.append(f"{own['status'].iloc[0]}  {sample}: {own['message'].iloc[0]}{more}")
     shown = lines[:_MOST_LINES]
     if len(lines) > len(shown):

@@ -34,7 +34,7 @@ def disagreement(first: BridgeMoves, second: BridgeMoves) -> dict[str, str]:
 
 
 def _names(first: BridgeMoves, second: BridgeMoves) -> list[str]:
-    """Return what two moves are told apart by: their later tubes, or the earlier ones where the later is one."""
+    """Return what tells two moves apart: their later tubes, or the earlier ones where the later is one."""
     later, earlier = ([getattr(one, side).tube.sample_id for one in (first, second)] for side in ("after", "before"))
     if later[0] != later[1]:
         return [f"in {name}" for name in later]
