@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immunolab.privacy.keyfile import add_to_key, all_codes, read_key
+from immunolab.schema.column import Column
 from immunolab.schema.csv_files import read_text
 from immunolab.schema.formula_cells import each_text, neutralised, restored
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 from immunolab.study.spreadsheet import read_text_table
 from immunolab.vocabulary.panel import read_panel
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from immunolab.errors import InputError
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.table import Table
 
 TABLE = Table("some", "some", (Column("name", "text", "a name"), Column("n", "integer", "a count", nullable=True)))
 

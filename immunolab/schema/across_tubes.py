@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import (
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import (
     COHORT,
     ENDPOINT,
     N_EVENTS,
@@ -16,7 +17,7 @@ from immunolab.schema.columns import (
     VISIT,
     YES_NO,
 )
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 DESIGN_STATUS = ("balanced", "estimable", "weak", "aliased", "unknown")
 FACTORS = ("batch", "operator", "lot", "site", "cytometer")

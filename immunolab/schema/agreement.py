@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from immunolab.schema.columns import FLAG, POPULATION, SAMPLE
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import FLAG, POPULATION, SAMPLE
+from immunolab.schema.table import Table
 
 _A, _B = "the first gating", "the second gating"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from immunolab.schema.columns import COHORT, ENDPOINT, FLAG, PANEL, PATIENT, POPULATION, SAMPLE, interval
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import COHORT, ENDPOINT, FLAG, PANEL, PATIENT, POPULATION, SAMPLE, interval
+from immunolab.schema.table import Table
 
 BRIDGE_FOLLOWS: Literal["bridge_follows"] = "bridge_follows"
 """Rule of other_gatings.csv: borders of one batch carried to the patient's other batches by the bridging control."""

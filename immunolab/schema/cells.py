@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import (
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import (
     COHORT,
     CONTRAST,
     ENDPOINT,
@@ -19,7 +20,7 @@ from immunolab.schema.columns import (
     VISIT,
     interval,
 )
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 _CLUSTER = Column("cluster", "integer", "number of the cluster, from 1")
 _LABEL = Column("label", "text", "name of the cluster, or unassigned")

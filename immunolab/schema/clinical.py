@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import CENSORED_COLUMN, COHORT, ENDPOINT, FLAG, PATIENT, ROLE, VERIFIED, VISIT, interval
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import (
+    CENSORED_COLUMN,
+    COHORT,
+    ENDPOINT,
+    FLAG,
+    PATIENT,
+    ROLE,
+    VERIFIED,
+    VISIT,
+    interval,
+)
+from immunolab.schema.table import Table
 
 PHASES = ("baseline", "on_treatment", "follow_up")
 ANY_EVENT = "any adverse event"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import (
+from immunolab.schema.column import Column
+from immunolab.schema.courses import CYCLES, DOSE_SENSITIVITY, JOINT_RANK, REGRESSION_TO_MEAN, SLOPES
+from immunolab.schema.gating import GATING_RULES
+from immunolab.schema.next_cohort import POWER, POWER_IN_FAMILY
+from immunolab.schema.shared_columns import (
     COHORT,
     CONTRAST,
     ENDPOINT,
@@ -18,11 +22,8 @@ from immunolab.schema.columns import (
     ROLES,
     interval,
 )
-from immunolab.schema.courses import CYCLES, DOSE_SENSITIVITY, JOINT_RANK, REGRESSION_TO_MEAN, SLOPES
-from immunolab.schema.gating import GATING_RULES
-from immunolab.schema.next_cohort import POWER, POWER_IN_FAMILY
 from immunolab.schema.stimulation import STIMULATION
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 NOISE_PARTS = ("assay", "person", "assay and person")
 EQUIVALENCE = ("equivalent", "not_shown_equivalent", "beyond_margin", "not_tested")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, get_args
 
-from immunolab.schema.columns import (
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import (
     COHORT,
     CONTRAST,
     ENDPOINT,
@@ -15,7 +16,7 @@ from immunolab.schema.columns import (
     ROLES,
     interval,
 )
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 DeathRule = Literal["complete_pairs", "joint_rank", "deaths_reversed"]
 DEATH_RULES: tuple[DeathRule, ...] = get_args(DeathRule)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from immunolab.schema.columns import (
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import (
     CENSORED_COLUMN,
     COHORT,
     ENDPOINT,
@@ -12,7 +13,7 @@ from immunolab.schema.columns import (
     SAMPLE,
     VISIT,
 )
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 POINTS = "percentage points"
 """Unit of a difference of two percentages, as of a stimulated tube and its control; below 0 as it comes."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from immunolab.schema.columns import COHORT, ENDPOINT, PATIENT, YES_NO
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import COHORT, ENDPOINT, PATIENT, YES_NO
+from immunolab.schema.table import Table
 
 STRATEGIES = ("treatment_policy", "hypothetical", "while_on_treatment", "composite")
 SEEN_IN = ("doses", "measurements", "outcomes", "table")

@@ -8,13 +8,14 @@ from immunolab.schema.across_tubes import DRIFT
 from immunolab.schema.bridges import BRIDGE_CHANNELS, BRIDGES, CHART_LIMITS
 from immunolab.schema.cells import EXPRESSION, METHOD_PAIRS
 from immunolab.schema.clinical import COMPONENTS, EVENT_COUNTS, RESPONDERS, SUPPRESSION, SURVIVAL
-from immunolab.schema.columns import ENDPOINT, PATIENT, VISIT
+from immunolab.schema.column import Column
 from immunolab.schema.comparison import CORRELATIONS, PAIRS, SHIFTS
 from immunolab.schema.endpoints import ENDPOINTS
 from immunolab.schema.gating import COUNTS, QUALITY, THRESHOLDS
 from immunolab.schema.next_cohort import POWER_IN_FAMILY
+from immunolab.schema.shared_columns import ENDPOINT, PATIENT, VISIT
 from immunolab.schema.stimulation import STIMULATION
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from immunolab.schema.columns import (
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import (
     DEFINITION,
     FLAG,
     MODALITY,
@@ -16,7 +17,7 @@ from immunolab.schema.columns import (
     POPULATION,
     SAMPLE,
 )
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 GatingRule = Literal["fixed_at_baseline", "refit_each_visit"]
 GATING_RULES: tuple[GatingRule, ...] = get_args(GatingRule)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from immunolab.schema.columns import (
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import (
     COHORT,
     ENDPOINT,
     ROLE,
 )
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 POWER = Table(
     "power",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from immunolab.schema.columns import PARENT, POPULATION, SAMPLE
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import PARENT, POPULATION, SAMPLE
+from immunolab.schema.table import Table
 
 Reason = Literal[
     "cuts_population",

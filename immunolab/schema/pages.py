@@ -21,8 +21,9 @@ from immunolab.schema import (
     review,
     simulation,
 )
+from immunolab.schema.column import Column
 from immunolab.schema.night_log import EVENTS, EVERY_EVENT, METRICS, STAGES
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 _WIDTH = 120  # characters of a line, as in the rest of the project
 _TABLES = """# Tables

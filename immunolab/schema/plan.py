@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from immunolab.schema.columns import ROLES
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import ROLES
+from immunolab.schema.table import Table
 
 PlanStatus = Literal["planned", "changed", "exploratory", "left_out"]
 STATUSES: dict[PlanStatus, str] = {

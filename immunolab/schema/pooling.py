@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import COHORT, CONTRAST, ENDPOINT, ESTIMATE_SCALE, FOLD, P_VALUE, interval
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import COHORT, CONTRAST, ENDPOINT, ESTIMATE_SCALE, FOLD, P_VALUE, interval
+from immunolab.schema.table import Table
 
 MODELS = ("reml", "paule_mandel", "common")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from immunolab.schema.columns import SAMPLE
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import SAMPLE
+from immunolab.schema.table import Table
 
 _PATH = Column("path", "text", "lineage from root, '/' between populations")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import ENDPOINT, PATIENT, SAMPLE, VISIT, YES_NO
-from immunolab.schema.table import Column, Table
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import ENDPOINT, PATIENT, SAMPLE, VISIT, YES_NO
+from immunolab.schema.table import Table
 
 _DAY = Column("study_day", "integer", "day 1 is the first dose; there is no day 0", "days")
 _PANEL = Column("panel", "text", "name of the staining panel", nullable=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from immunolab.schema.columns import (
+from immunolab.schema.column import Column
+from immunolab.schema.shared_columns import (
     COHORT,
     ENDPOINT,
     P_VALUE,
@@ -12,7 +13,7 @@ from immunolab.schema.columns import (
     VISIT,
     interval,
 )
-from immunolab.schema.table import Column, Table
+from immunolab.schema.table import Table
 
 RESPONSE_CALLS = ("response", "no_response", "below_background", "not_evaluable")
 STIMULATION = Table(

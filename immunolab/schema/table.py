@@ -13,52 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from immunolab.errors import InputError, Problem
+from immunolab.schema.column import DTYPES, Column, cast_column
 from immunolab.schema.csv_files import MISSING, read_columns, same_headings
 from immunolab.schema.files import write_atomically
 from immunolab.schema.formula_cells import each_text, is_number, neutralised
 
-Kind = Literal["text", "integer", "number"]
 _ROWS_UNFOLDED = 5_000  # rows kept as records: judgement, a few samples' worth against the cost of a frame each
-_DTYPES: dict[str, str] = {"text": "string", "integer": "Int64", "number": "float64"}
-_LARGEST = 2.0**53  # beyond it a float64 skips whole numbers
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table.
-
-    Attributes
-    ----------
-    name
-        Its name; ``median_*`` declares every column that begins with ``median_``.
-    kind
-        What it holds.
-    meaning
-        In words.
-    unit
-        Its unit; the name of another column where that column says it.
-    nullable
-        Whether a value may be missing.
-    allowed
-        The words a text may be; empty allows every text.
-    low, high
-        Least and largest number, both allowed.
-    optional
-        Whether the column may be absent; an absent one is not written.
-    """
-
-    name: str
-    kind: Kind
-    meaning: str
-    unit: str = ""
-    nullable: bool = False
-    allowed: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,11 +112,11 @@ class Table:
             present = [name for name in frame.columns if fnmatchcase(str(name), column.name)]
             if not present and not column.optional and "*" not in column.name:
                 if column.nullable:
-                    checked[column.name] = pd.Series(None, index=frame.index, dtype=_DTYPES[column.kind])
+                    checked[column.name] = pd.Series(None, index=frame.index, dtype=DTYPES[column.kind])
                 else:
                     problems.append(Problem(where, f"column {column.name}", "the column is missing"))
             for name in present:
-                checked[name], faults = _cast(column, frame[name])
+                checked[name], faults = cast_column(column, frame[name])
                 problems += [Problem(where, f"row {row}, column {name}", text) for row, text in faults]
         problems += self._duplicates(frame, where)
         if problems:
@@ -289,7 +251,7 @@ class Described(dict[str, Any]):
 @lru_cache(maxsize=512)
 def _empty(table: Table) -> pd.DataFrame:
     always = [column for column in table.columns if not column.optional and "*" not in column.name]
-    return table.described(pd.DataFrame({c.name: pd.Series(dtype=_DTYPES[c.kind]) for c in always}))
+    return table.described(pd.DataFrame({c.name: pd.Series(dtype=DTYPES[c.kind]) for c in always}))
 
 
 @lru_cache(maxsize=512)
@@ -348,60 +310,3 @@ def _cell(value: object) -> object:
     if isinstance(value, str):
         return neutralised(value)
     return MISSING if value != value else value
-
-
-def _cast(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[object, str]]]:
-    """Return a column in its declared dtype, and (row, fault) for each value that it may not hold."""
-    if column.kind == "text":
-        cast = values.astype("string")
-        missing = cast.isna().to_numpy(bool)
-        return cast, [*_absent(column, values, missing), *_not_allowed(column, cast, missing)]
-    numbers, faults = _numbers(values)
-    outside = np.zeros(len(numbers), dtype=bool)
-    if column.low is not None:
-        outside |= numbers < column.low
-    if column.high is not None:
-        outside |= numbers > column.high
-    if outside.any():
-        limits = f"{column.low if column.low is not None else ''}..{column.high if column.high is not None else ''}"
-        faults += [(values.index[i], f"{numbers[i]:g} is outside {limits}") for i in np.flatnonzero(outside)]
-    missing = np.isnan(numbers)
-    if column.kind == "number":
-        return pd.Series(numbers, index=values.index), [*faults, *_absent(column, values, missing)]
-    whole = (np.abs(numbers) <= _LARGEST) & (numbers == np.floor(numbers))
-    fraction = ~missing & ~whole
-    faults += [(values.index[i], _not_whole(numbers[i])) for i in np.flatnonzero(fraction)]
-    cast = pd.Series(
-        pd.arrays.IntegerArray(np.where(whole, numbers, 0.0).astype(np.int64), missing), index=values.index
-    )
-    return cast, [*faults, *_absent(column, values, missing)]
-
-
-def _not_whole(number: float) -> str:
-    return f"{number:g} is not a whole number" + (" within 2^53" if abs(number) > _LARGEST else "")
-
-
-def _numbers(values: pd.Series) -> tuple[NDArray[np.float64], list[tuple[object, str]]]:
-    """Return values as float64 (NaN where empty), and a fault for each that is no number."""
-    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    if values.dtype.kind in "biuf" or not np.isnan(numbers).any():
-        return numbers, []
-    bad = (
-        np.isnan(numbers) & values.notna().to_numpy(bool) & (values.astype("string") != "").fillna(False).to_numpy(bool)
-    )
-    return numbers, [(values.index[i], f"{values.iloc[i]!r} is not a number") for i in np.flatnonzero(bad)]
-
-
-def _absent(column: Column, values: pd.Series, missing: NDArray[np.bool_]) -> Iterator[tuple[object, str]]:
-    if column.nullable or not missing.any():
-        return
-    for i in np.flatnonzero(missing & values.isna().to_numpy(bool)):
-        yield values.index[i], "the value is missing"
-
-
-def _not_allowed(column: Column, cast: pd.Series, missing: NDArray[np.bool_]) -> Iterator[tuple[object, str]]:
-    if not column.allowed:
-        return
-    allowed = ", ".join(column.allowed)
-    for i in np.flatnonzero(~missing & ~cast.isin(column.allowed).to_numpy(bool)):
-        yield cast.index[i], f"'{cast.iloc[i]}' is not one of: {allowed}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from immunolab.schema.table import Column
+from immunolab.schema.column import Column
 
 ROLES = ("primary", "secondary", "exploratory")
 CENSORED = ("below", "above")
