@@ -504,6 +504,38 @@ def test_endpoints_of_a_study_are_checked_like_those_of_a_trial(tmp_path: Path) 
     assert not [message for message in free if "unknown visit" in message]  # without a design any visit may be
 
 
+def test_an_endpoint_without_statistic_and_source_is_refused_once_with_all_that_is_wrong(tmp_path: Path) -> None:
+    asked = (
+        "comparison: {before: W0, after: W11}\n"
+        "endpoints:\n"
+        "  - {id: t, population: Treg, parent: CD4, contrast: [W0, W9]}\n"
+        "  - {id: r, statistic: log_ratio, numerator: Treg, parent: CD4}\n"
+        "  - {id: r, statistic: percent_of_parnt, population: Treg, parent: CD4, source: s}\n"
+    )
+    messages = "\n".join(reported(make(tmp_path, GOOD, STUDY + asked)))
+    for words in (
+        "study.yaml:5  endpoints[0].statistic: the key is missing\n    hint: one of: percent_of_parent, log_ratio",
+        "study.yaml:5  endpoints[0].source: the key is missing",
+        "study.yaml:5  endpoints[0].contrast: unknown visit 'W9'",
+        "study.yaml:6  endpoints[1].source: the key is missing",
+        "r: log_ratio needs numerator, denominator and parent",
+        "study.yaml:7  endpoints[2].statistic: unknown value 'percent_of_parnt'",
+        "study.yaml:7  endpoints[2].id: endpoint 'r' is duplicated",
+        "study.yaml:3  comparison.after: 'W11' is no phase or visit",
+    ):
+        assert words in messages
+
+
+def test_an_endpoint_that_no_key_tells_apart_is_not_guessed(tmp_path: Path) -> None:
+    asked = "endpoints:\n  - {id: t, role: primry}\n"
+    messages = reported(make(tmp_path, GOOD, STUDY + asked))
+    assert [message.split("\n")[0] for message in messages] == [
+        "study.yaml:4  endpoints[0].statistic: the key is missing",
+        "study.yaml:4  endpoints[0].source: the key is missing",
+        "study.yaml:4  endpoints[0].role: unknown value 'primry'",
+    ]
+
+
 def test_endpoints_of_a_study_have_one_denominator_and_variable_each(tmp_path: Path) -> None:
     asked = (
         "endpoints:\n"

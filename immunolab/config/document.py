@@ -57,7 +57,7 @@ class Document:
         while known and known not in self.lines:
             known = known[:-1]
         line = self.lines.get(known)
-        spelled = _spell(place)
+        spelled = spell_place(place)
         return Problem(self.file, str(line) if line else "", f"{spelled}: {message}" if spelled else message, hint)
 
 
@@ -242,7 +242,14 @@ def _scalar(text: str) -> Any:
     return _INFINITE.get(text.lower(), text)
 
 
-def _spell(place: Place) -> str:
+def spell_place(place: Place) -> str:
+    """Return a place as it is written for people: ``endpoints[0].source``.
+
+    Parameters
+    ----------
+    place
+        Keys and indices that lead to it.
+    """
     return "".join(_steps(place)).lstrip(".")
 
 

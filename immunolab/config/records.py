@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from immunolab.config.document import Document, Place
+from immunolab.config.document import Document, Place, spell_place
 from immunolab.errors import InputError, Problem, allowed_hint, nearest, nearest_word
 
 T = TypeVar("T")
@@ -53,10 +53,10 @@ def build(cls: type[T], document: Document) -> T:
     return value  # type: ignore[no-any-return]
 
 
-def build_sound(cls: type[T], document: Document) -> tuple[T, list[Problem]]:
-    """Return a document as a frozen dataclass, with the default in place of every key that is wrong, and what is wrong.
+def build_sound(cls: type[T], document: Document) -> tuple[T, list[Problem], frozenset[str]]:
+    """Return a document as it is meant, what is wrong with it, and the keys under which something is.
 
-    So a reader can go on and find more.
+    So a reader can go on and find more. A key that cannot be taken as meant (`build_as_meant`) has its default.
 
     Parameters
     ----------
@@ -68,30 +68,31 @@ def build_sound(cls: type[T], document: Document) -> tuple[T, list[Problem]]:
     Raises
     ------
     InputError
-        A key without a default is missing or wrong, or the document is no mapping.
+        A key without a default is wrong, or the document is no mapping.
     """
-    converter = _Converter(document)
-    whole = converter.convert(cls, document.data, ())
-    if not converter.faults:
-        return whole, []
+    whole, faults = build_as_meant(cls, document)
     if not isinstance(document.data, dict):
-        raise InputError(converter.faults)
+        raise InputError(faults)
     hints = get_type_hints(cls, include_extras=True)
-    sound: dict[str, Any] = {}
+    taken: dict[str, Any] = {}
+    doubtful = set(document.data) - set(hints)
     for key in (key for key in document.data if key in hints):
         own = _Converter(document)
         value = own.convert(hints[key], document.data[key], (key,))
-        sound |= {} if own.faults else {key: value}
+        taken |= {} if own.n_senseless else {key: value}
+        doubtful |= {key} if own.faults else set()
     needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
-    if not set(needed) <= set(sound):
-        raise InputError(converter.faults)
-    return cls(**sound), converter.faults
+    if whole is None and not set(needed) <= set(taken):
+        raise InputError(faults)
+    return whole if whole is not None else cls(**taken), faults, frozenset(doubtful)
 
 
 def build_as_meant(cls: type[T], document: Document) -> tuple[T | None, list[Problem]]:
     """Return a document as a frozen dataclass with each misspelt word taken for the nearest, and all that is wrong.
 
-    So a reader can go on and find more. None where something else is wrong too: a missing key, a value of another kind.
+    So a reader can go on and find more. A text that is missing is its own place (``endpoints[0].source``), and a
+    record that does not say its class is of the first class that has its keys. None where something else is wrong:
+    another key is missing, or a value is of another kind.
 
     Parameters
     ----------
@@ -199,8 +200,7 @@ class _Converter:
         word = data.get(variants.key)
         if not isinstance(word, str) or word not in variants.classes:
             if word is None:
-                self.fault((*place, variants.key), "the key is missing")
-                return None
+                return self.unsaid(variants, data, place)
             word = self.choice(tuple(variants.classes), word, (*place, variants.key))
             if word is None:
                 return None
@@ -213,6 +213,23 @@ class _Converter:
                 hint = f"it belongs to {', '.join(owners)}; keys of {word}: {', '.join(record_keys(kind))}"
                 self.fault((*place, key), f"{word} has no key '{key}'", hint)
         return self.record(kind, stated, place)
+
+    def unsaid(self, variants: Variants, data: Mapping[str, Any], place: Place) -> Any:
+        """Return a record that does not say its class as the first one that has its keys, with what all find wrong."""
+        attempts = []
+        stated = {key: value for key, value in data.items() if key != variants.key and value is not None}
+        for kind in variants.classes.values():
+            attempt = _Converter(self.document)
+            attempts.append((attempt, attempt.record(kind, stated, place)))
+        fewest = min(len(attempt.faults) for attempt, _ in attempts)
+        (best, value), *others = [one for one in attempts if len(one[0].faults) == fewest]
+        said = [{fault.message for fault in other.faults} for other, _ in others]
+        is_any = len(others) == len(attempts) - 1  # nothing tells them apart
+        hint = f"one of: {', '.join(variants.classes)}"
+        self.fault((*place, variants.key), "the key is missing", hint, meant=None if is_any else best)
+        self.faults += [fault for fault in best.faults if all(fault.message in messages for messages in said)]
+        self.n_senseless += best.n_senseless
+        return None if is_any else value
 
     def record(self, kind: Any, data: Any, place: Place) -> Any:
         if not self.mapping(data, place, f"write key: value; known keys: {', '.join(record_keys(kind))}"):
@@ -229,7 +246,8 @@ class _Converter:
             if name in data:
                 values[name] = self.convert(hints[name], data[name], (*place, name))
             elif item.default is MISSING and item.default_factory is MISSING:
-                self.fault((*place, name), "the key is missing")
+                values[name] = spell_place((*place, name)) if hints[name] is str else None
+                self.fault((*place, name), "the key is missing", meant=values[name])
         return kind(**values) if self.n_senseless == before else None
 
     def mapping(self, data: Any, place: Place, hint: str) -> bool:

@@ -117,8 +117,8 @@ def _read_study(path: Path | str) -> Study:
     source = Path(document.file)
     if document.data is None:
         raise InputError(Problem(str(source), "", "the file is empty", "start it with 'study: NAME'"))
-    keys, problems = build_sound(_StudyKeys, document)
-    sound = not problems  # else the comparison may be a default that the user did not choose
+    keys, problems, doubtful = build_sound(_StudyKeys, document)
+    chosen = doubtful <= {"endpoints", "families"}  # else the comparison may be a default that the user did not choose
     folder = source.parent
     problems += name_problems(_names(keys), document)
     trial, faults = attempt(lambda: _trial(keys, folder, document))
@@ -141,13 +141,13 @@ def _read_study(path: Path | str) -> Study:
     declared = tuple(keys.panels)
     samples, faults = attempt(lambda: read_samples(folder / keys.sheet, folder, trial, declared, doses or {}))
     problems += faults
-    if sound and settled and samples is not None:
+    if chosen and settled and samples is not None:
         problems += comparison_problems(keys.comparison, trial, samples, document)
         problems += specimen_problems(keys.comparison, samples, folder / keys.sheet)
         problems += sort_problems(cells, samples, folder / keys.sheet)
         problems += quality_problems(keys.quality, keys.comparison, samples, document)
         problems += arm_problems(keys.arms, (s.cohort for s in samples), document)
-    problems += next_cohort_problems(keys.next_cohort, endpoints, document) if sound and settled else []
+    problems += next_cohort_problems(keys.next_cohort, endpoints, document) if settled and not doubtful else []
     if problems:
         raise InputError(problems)
     return Study(
@@ -199,7 +199,7 @@ def named_tubes(path: Path | str) -> tuple[Path, ...]:
 
     def files() -> tuple[Path, ...]:
         document = read_yaml(_source(path))
-        keys, _ = build_sound(_StudyKeys, document)
+        keys, _, _ = build_sound(_StudyKeys, document)
         folder = Path(document.file).parent
         return rows.named_tubes(folder / keys.sheet, folder)
 
