@@ -24,6 +24,7 @@ from immunolab.quality import identity, staining
 from immunolab.quality import staining_sample as staining_sample_module
 from immunolab.quality.acquisition import TubeHeader, acquisition_table
 from immunolab.quality.batch_drift import TubeRun, drift_sentences, drift_table
+from immunolab.quality.crossed_labels import crossed_labels
 from immunolab.quality.expected_stain import BinnedEvents
 from immunolab.quality.identity import TubeOwner, identity_table
 from immunolab.quality.panel_fit import PanelFit
@@ -31,9 +32,10 @@ from immunolab.quality.staining import staining_findings
 from immunolab.quality.staining_sample import StainingFiles, StainingSample, read_staining_sample, staining_sample
 from immunolab.report import disposition as flow
 from immunolab.report.figures.quality import run_figures
-from immunolab.results.across_tubes import sample_flow_table
+from immunolab.results.across_tubes import sample_flow_table, staining_table
 from immunolab.schema.across_tubes import LANDMARKS
 from immunolab.schema.gating import COUNTS
+from immunolab.study.sheet import Sample
 from immunolab.workflow.check import check_study
 from immunolab.workflow.propose import propose_study
 
@@ -100,6 +102,38 @@ def test_an_exchange_is_named_where_one_of_its_stains_goes_along_with_the_others
     assert [(one.kind, {one.marker, one.other}) for one in found if one.tube == faulty.sample_id] == [
         ("exchanged", set(pair))
     ]
+
+
+def _with_exchanged_detectors(sample: StainingSample, first: str, second: str) -> StainingSample:
+    """Exchange the detectors' names ($PnN) and nothing else: labels stay with the light that they name."""
+    i, j = (sample.markers.index(marker) for marker in (first, second))
+    names = list(sample.names)
+    names[i], names[j] = names[j], names[i]
+    return replace(sample, names=tuple(names))
+
+
+def test_detectors_that_carry_each_others_marker_in_one_tube_are_named(stains) -> None:
+    name = list(stains)[2]
+    faulty = _with_exchanged_detectors(stains[name], "CD4", "CD8")
+    found = crossed_labels(stains | {name: faulty}, list(stains))
+    assert [(one.tube, one.kind, {one.marker, one.other}) for one in found] == [(name, "crossed", {"CD4", "CD8"})]
+    assert found[0].value == pytest.approx(1 / len(stains))
+    assert "the events fit the labels" in found[0].message
+
+
+def test_where_half_of_the_tubes_are_named_otherwise_no_way_is_the_usual_one(stains) -> None:
+    names = list(stains)
+    half = {name: _with_exchanged_detectors(stains[name], "CD4", "CD8") for name in names[: len(names) // 2]}
+    assert crossed_labels(stains | half, names) == []
+    assert crossed_labels(stains, names) == []
+
+
+def test_an_exchange_that_events_show_is_one_row_of_staining(virtual, bleeds, stains) -> None:
+    """Labels exchanged in a file cross the detectors' markers, too: said once."""
+    faulty = study_faults.tube_of(virtual, bleeds[2], swapped=("CD4", "CD8"))
+    sheet = [Sample(name, name, "W0", Path("none.fcs")) for name in stains]
+    found = staining_table(sheet, stains | {faulty.sample_id: staining_sample(faulty)})
+    assert found[found["finding"] != "absent_population"]["finding"].tolist() == ["exchanged"]
 
 
 def test_labels_put_back_give_the_fit_of_the_tube_as_it_was(virtual, bleeds, stains) -> None:

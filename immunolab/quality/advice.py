@@ -49,6 +49,8 @@ ADVICE: Mapping[Check, str] = {
         _CELLS,
     ),
     Check.EXCHANGED: _STAIN,
+    Check.CROSSED_LABELS: "Compare this file's detectors with another tube's of the panel; a panel file of its own can "
+    "name them as they are.",
     Check.ABSENT_STAIN: _STAIN,
     Check.ABSENT_POPULATION: _STAIN,
     Check.IDENTITY: "Compare the labels of this tube and of the other patient's; leave it out until that is settled.",

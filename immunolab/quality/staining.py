@@ -36,7 +36,7 @@ _LEAST_ANSWER = 0.5
 _LEAST_SPREAD = 0.5  # of the panel's usual spread of what is expected: less, and the stain's cells are few
 _ABSENT_SPREAD = 0.25  # of the same: less, and they are absent
 
-Kind = Literal["exchanged", "absent_stain", "absent_population"]
+Kind = Literal["exchanged", "absent_stain", "absent_population", "crossed"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,13 @@ class StainFinding:
     Attributes
     ----------
     tube, marker, other
-        sample_id; the stain, and the one that it is exchanged with ("" for the other kinds).
+        sample_id; the stain, and the one that it is exchanged with ("" of what is absent).
     kind
         As in `STAINING`.
     value, limit
         What was measured, and the value beyond which it is named.
+    said
+        Of crossed labels: what the events say of them.
     """
 
     tube: str
@@ -59,6 +61,7 @@ class StainFinding:
     value: float
     limit: float
     other: str = ""
+    said: str = ""
 
     @property
     def message(self) -> str:
@@ -67,6 +70,11 @@ class StainFinding:
             return (
                 f"{self.marker} and {self.other} fit the panel's other tubes {self.value:.2g} times better when they "
                 "are exchanged: labels or antibodies may be swapped"
+            )
+        if self.kind == "crossed":
+            return (
+                f"{self.marker} and {self.other} are named on each other's detector: the panel's other tubes have them "
+                f"the other way round{self.said}"
             )
         if self.kind == "absent_stain":
             return (

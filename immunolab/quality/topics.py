@@ -35,7 +35,7 @@ TOPICS: Mapping[str, tuple[Check, ...]] = {
         Check.DOUBLET_SCORE,
         Check.PROTEIN_COUNTS,
     ),
-    "staining": (Check.EXCHANGED, Check.ABSENT_STAIN, Check.ABSENT_POPULATION),
+    "staining": (Check.EXCHANGED, Check.CROSSED_LABELS, Check.ABSENT_STAIN, Check.ABSENT_POPULATION),
     "patient": (Check.IDENTITY, Check.NAMED_OTHER, Check.ACQUIRED_ORDER, Check.ACQUIRED_EARLY),
     "bridge": (Check.BRIDGE, Check.BRIDGE_REFUSED),
     "file": (Check.HEADER, Check.FILE_NOTE, Check.GATE),

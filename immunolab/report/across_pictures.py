@@ -40,6 +40,7 @@ class AcrossPictures:
         """Yield the pictures of one row of quality.csv; none where the check is of a tube by itself."""
         draw = {
             Check.EXCHANGED: self._stains,
+            Check.CROSSED_LABELS: self._stains,
             Check.ABSENT_STAIN: self._stains,
             Check.IDENTITY: self._identity,
             Check.BRIDGE: self._chart,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from immunolab.comparison.visit_design import visit_design
 from immunolab.quality.batch_drift import TubeRun, drift_table
+from immunolab.quality.crossed_labels import crossed_labels
 from immunolab.quality.identity import TubeOwner, identity_table
 from immunolab.quality.staining import staining_findings
 from immunolab.quality.staining_sample import StainingSample
@@ -22,6 +23,7 @@ _CHECKS = {
     "exchanged": Check.EXCHANGED,
     "absent_stain": Check.ABSENT_STAIN,
     "absent_population": Check.ABSENT_POPULATION,
+    "crossed": Check.CROSSED_LABELS,
 }
 
 
@@ -112,7 +114,10 @@ def staining_table(tubes: Sequence[Sample], stains: Mapping[str, StainingSample]
     rows: list[dict[str, object]] = []
     for panel, stimulation in dict.fromkeys((s.panel, s.stimulation) for s in tubes):
         ids = [s.sample_id for s in tubes if (s.panel, s.stimulation) == (panel, stimulation)]
-        for one in staining_findings(stains, ids):
+        found = staining_findings(stains, ids)
+        named = {(one.tube, frozenset((one.marker, one.other))) for one in found if one.kind == "exchanged"}
+        crossed = [c for c in crossed_labels(stains, ids) if (c.tube, frozenset((c.marker, c.other))) not in named]
+        for one in (*found, *crossed):
             tube = stains[one.tube]
             rows.append({
                 "sample_id": one.tube, "panel": panel, "marker": one.marker,

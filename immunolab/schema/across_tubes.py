@@ -21,7 +21,7 @@ from immunolab.schema.table import Table
 
 DESIGN_STATUS = ("balanced", "estimable", "weak", "aliased", "unknown")
 FACTORS = ("batch", "operator", "lot", "site", "cytometer")
-FINDINGS = ("exchanged", "absent_stain", "absent_population")
+FINDINGS = ("exchanged", "absent_stain", "absent_population", "crossed")
 
 _MARKER = Column("marker", "text", "antigen, or the channel where it has none")
 _CHANNEL = Column("channel", "text", "detector")
@@ -71,17 +71,18 @@ STAINING = Table(
             "finding",
             "text",
             "exchanged: fits with another's signal; absent_stain: no cell is stained, though the other markers say "
-            "that its cells are there; absent_population: they are not there by other markers either",
+            "that its cells are there; absent_population: they are not there by other markers either; crossed: two "
+            "detectors carry each other's marker",
             allowed=FINDINGS,
         ),
-        Column("other_marker", "text", "the marker whose signal it fits with", nullable=True),
+        Column("other_marker", "text", "whose signal it fits with, or whose detector it is on", nullable=True),
         Column(
             "value",
             "number",
             "exchanged: how many times nearer to what the other channels say when exchanged (squared error); "
             "absent_stain: mean of the stain's slope on what they say beside the light of the other dyes and of its "
             "99.5th percentile, each 1 as in the panel's other tubes; absent_population: spread of what they say, 1 as "
-            "in the other tubes",
+            "in the other tubes; crossed: share of the panel's tubes that name both detectors so",
         ),
         Column("limit", "number", "beyond which it is named: above for exchanged, below for the others"),
         Column("message", "text", "in words"),

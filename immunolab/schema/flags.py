@@ -236,6 +236,11 @@ class Check(DeclaredWord):
     EXCHANGED = "exchanged", "doubtful", "two channels fit the panel's other tubes when they are exchanged"
     ABSENT_STAIN = "absent_stain", "doubtful", "no cell has a stain whose cells are there by their other markers"
     ABSENT_POPULATION = "absent_population", "note", "no cell has a stain, and its cells are not there by other markers"
+    CROSSED_LABELS = (
+        "crossed_labels",
+        "doubtful",
+        "share of the panel's tubes that name two detectors as this one does; most name them the other way round",
+    )
     IDENTITY = "identity", "doubtful", "the tube looks like another patient's in what visits do not change"
 
     ACQUIRED_ORDER = (

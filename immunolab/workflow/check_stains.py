@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from immunolab.errors import ImmunolabError, Problem
 from immunolab.progress import progress
+from immunolab.quality.crossed_labels import fit_of
 from immunolab.quality.staining import StainFinding, exchange_evidence, staining_findings
 from immunolab.quality.staining_sample import StainingFiles, StainingSample, staining_sample
 from immunolab.study.sheet import Sample
@@ -16,10 +17,6 @@ from immunolab.workflow.panels import PanelGates
 
 if TYPE_CHECKING:
     from immunolab.quality.panel_drift import Drift
-
-FITS_EXCHANGED, FITS_LABELLED = 1.15, 0.87
-"""Squared error as labelled over that when exchanged: above the first the labels are wrong, below the second right;
-planted exchanges have 1.23 and more (`quality.staining`), the second is its inverse."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +52,14 @@ class PanelStains:
         tube, pair = self.stains.get(drift.file), drift.markers
         if tube is None or len(pair) < 2 or not set(pair) <= set(tube.markers):
             return drift, False
-        ratio = exchange_evidence(self.stains, drift.file, (pair[0], pair[1]))
+        fit = fit_of(exchange_evidence(self.stains, drift.file, (pair[0], pair[1])))
         as_labelled = tube.markers[tube.names.index(drift.channel)] == pair[0]
-        if ratio > FITS_EXCHANGED:
+        if fit == "exchanged":
             text = "the events fit the other files when the two are exchanged back: the labels of this file are wrong"
-        elif ratio < FITS_LABELLED and not as_labelled:
+        elif fit == "labelled" and not as_labelled:
             text = "the events fit the markers of the panel file, which are used: the labels of this file are wrong"
             return replace(drift, message=f"{drift.message}; {text}"), True
-        elif ratio < FITS_LABELLED:
+        elif fit == "labelled":
             text = "the events fit the labels: the antibodies were on these detectors in this file"
         else:
             return drift, False

@@ -143,9 +143,10 @@ def _labels_put_right(root: Path, groups: dict[_Layout, list[str]]) -> list[str]
 
     A file with two labels exchanged has a layout of its own, and would be proposed as a second panel.
     """
+    from immunolab.quality.crossed_labels import fit_of
     from immunolab.quality.panel_drift import find_drift
     from immunolab.quality.staining import exchange_evidence
-    from immunolab.workflow.check_stains import FITS_EXCHANGED, FITS_LABELLED, file_stains
+    from immunolab.workflow.check_stains import file_stains
 
     notes = []
     for layout in sorted(groups, key=lambda one: len(groups[one])):
@@ -161,13 +162,13 @@ def _labels_put_right(root: Path, groups: dict[_Layout, list[str]]) -> list[str]
         stains = file_stains({name: root / name for name in groups[usual][:_COMPARED]})
         for name in list(groups[layout]):
             own = stains | file_stains({name: root / name})
-            ratios = [exchange_evidence(own, name, (one.markers[0], one.markers[1])) for one in crossed]
+            fits = {fit_of(exchange_evidence(own, name, (one.markers[0], one.markers[1]))) for one in crossed}
             labels = ", ".join(f"{one.markers[0]} and {one.markers[1]}" for one in crossed)
-            if all(ratio > FITS_EXCHANGED for ratio in ratios):
+            if fits == {"exchanged"}:
                 groups[layout].remove(name)
                 groups[usual].append(name)
                 said = "its events fit the other files' labels: it is proposed in their panel, labels exchanged back"
-            elif all(ratio < FITS_LABELLED for ratio in ratios):
+            elif fits == {"labelled"}:
                 said = "its events fit its own labels: it is proposed in a panel of its own"
             else:
                 said = "its events do not say which is right: it is in a panel of its own until you decide"
