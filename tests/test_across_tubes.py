@@ -156,6 +156,23 @@ def test_a_missing_antibody_is_an_absent_stain(virtual, bleeds, stains, marker) 
     assert [(one.kind, one.marker) for one in found if one.tube == faulty.sample_id] == [("absent_stain", marker)]
 
 
+@pytest.mark.parametrize(("label", "named"), [("", []), ("BUV661-A", []), ("Novel1", ["BUV661-A"])])
+def test_a_detector_without_an_antibody_has_none_that_could_be_missing(virtual, bleeds, tubes, label, named) -> None:
+    """Light of CXCR3's dye reaches a spare detector of all tubes but one; a label that is not known is of an antibody."""
+
+    def with_spare(tube, marker):  # the channel of a marker as a detector that the panel does not use
+        channels = [
+            replace(c, name="BUV661-A", label=label, marker=None) if c.marker == marker else c for c in tube.channels
+        ]
+        return replace(tube, channels=tuple(channels), spillover=None, _inverse={})
+
+    name = study_faults.sample_id(virtual, bleeds[3])
+    faulty = study_faults.tube_of(virtual, bleeds[3], omitted="CXCR3")
+    sheet = {n: staining_sample(with_spare(faulty if n == name else tube, "CXCR3")) for n, tube in tubes.items()}
+    absent = [one.marker for one in staining_findings(sheet) if one.kind == "absent_stain" and one.tube == name]
+    assert absent == named
+
+
 def test_a_neighbour_s_light_is_not_taken_for_a_stain_that_is_missing(virtual, bleeds, stains) -> None:
     """CCR6 is on memory cells: what is left of the light of CD45RA, or of CD8, goes along with what is expected."""
     omitted = study_faults.tube_of(virtual, bleeds[3], omitted="CCR6")

@@ -122,7 +122,7 @@ def _unlike_others(tubes: Mapping[str, StainingSample]) -> list[StainFinding]:
     usual = [_usual([fits[name][a] for name in tubes]) for a in numbers]
     found: list[StainFinding] = []
     for name in tubes:
-        absent = list(_absent(panel, name, fits[name], usual))
+        absent = [one for one in _absent(panel, name, fits[name], usual) if one.marker not in tubes[name].unused]
         exchanged = _exchanged(panel, name, usual)
         found += [exchanged] if exchanged else []
         taken = {exchanged.marker, exchanged.other} if exchanged else set()

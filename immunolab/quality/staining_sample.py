@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from immunolab.events.subsample import drawn_rows
 from immunolab.events.tube import Channel, Tube
+from immunolab.vocabulary.panel import is_unused
 
 STAINING_EVENTS = "staining.npz"
 """File of a tube's events in its folder of a run."""
@@ -35,12 +36,15 @@ class StainingSample:
         float32, channels x events: asinh of the compensated signal over 150 (mass: over 5).
     scatter
         float32, scatter channels x events, in a quarter of an 18-bit range.
+    unused
+        Detectors without an antibody: what they read is other dyes' light.
     """
 
     names: tuple[str, ...]
     markers: tuple[str, ...]
     stains: NDArray[np.float32]
     scatter: NDArray[np.float32]
+    unused: tuple[str, ...] = ()
 
     @property
     def n_events(self) -> int:
@@ -61,6 +65,7 @@ class StainingSample:
             markers=np.array(self.markers),
             stains=self.stains.astype(np.float16),
             scatter=self.scatter.astype(np.float16),
+            unused=np.array(self.unused, dtype=np.str_),
         )
 
 
@@ -74,7 +79,11 @@ def read_staining_sample(path: Path) -> StainingSample:
     """
     with np.load(path, allow_pickle=False) as found:
         names, markers = (tuple(map(str, found[key])) for key in ("names", "markers"))
-        return StainingSample(names, markers, found["stains"].astype(np.float32), found["scatter"].astype(np.float32))
+        stains, scatter = (found[key].astype(np.float32) for key in ("stains", "scatter"))
+        unused = (
+            tuple(map(str, found["unused"])) if "unused" in found else ()
+        )  # not in files of runs before there was it
+        return StainingSample(names, markers, stains, scatter, unused)
 
 
 def is_kept(sample: StainingSample, path: Path) -> bool:
@@ -142,7 +151,11 @@ def staining_sample(tube: Tube, n: int = N_EVENTS, *, seed: int = 0) -> Staining
     scatter = [few.compensated(c.name) / _SCATTER for c in tube.channels if c.kind == "scatter"]
     finite: NDArray[np.bool_] = np.isfinite(np.array([*stains, *scatter]).reshape(-1, few.n_events)).all(axis=0)
     return StainingSample(
-        tuple(c.name for c in stained), _markers(stained), _columns(stains, finite), _columns(scatter, finite)
+        tuple(c.name for c in stained),
+        _markers(stained),
+        _columns(stains, finite),
+        _columns(scatter, finite),
+        tuple(c.name for c in stained if is_unused(c)),
     )
 
 

@@ -114,6 +114,18 @@ def resolve_label(label: str, channel: str = "") -> Resolved:
     return Resolved(marker, reporters[0] if reporters else None, kind)
 
 
+def names_nothing(label: str, channel: str) -> bool:
+    """Return whether a label says no more than its detector and dye: no word of an antigen, known or not.
+
+    Parameters
+    ----------
+    label, channel
+        What the operator wrote, and the detector's name.
+    """
+    said = _read(label)
+    return key(_untailed(label)) == key(_untailed(channel)) or not (said.markers or said.unknown)
+
+
 def named_exactly(text: str) -> str | None:
     """Return the marker that a text names by itself, with no other word in it; None when it names none."""
     known = meaning(key(text))

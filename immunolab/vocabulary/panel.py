@@ -14,10 +14,10 @@ from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.tube import Channel
 from immunolab.input_files import path_hint, read_input_text
 from immunolab.schema.formula_cells import restored
-from immunolab.vocabulary.labels import Resolved, resolve_label
+from immunolab.vocabulary.labels import Resolved, names_nothing, resolve_label
 from immunolab.vocabulary.lexicon import key
 
-__all__ = ["Resolved", "misspelled_channels", "read_panel", "resolve_channels", "resolve_label"]
+__all__ = ["Resolved", "is_unused", "misspelled_channels", "read_panel", "resolve_channels", "resolve_label"]
 
 _CHANNEL_HEADERS = ("channel", "fcs_colname", "$pnn", "pnn", "detector", "parameter", "name", "fcs channel", "column")
 _MARKER_HEADERS = ("marker", "antigen", "target", "protein", "$pns", "pns", "desc", "label", "description")
@@ -68,6 +68,18 @@ def resolve_channels(
             marker = _canonical_marker(said[_plain(name)]) or None
         channels.append(Channel(name, label, marker, found.fluorochrome, found.kind))
     return _one_pulse_shape(channels)
+
+
+def is_unused(channel: Channel) -> bool:
+    """Return whether a detector has no antibody by its panel: neither a marker nor a label that could be one.
+
+    Parameters
+    ----------
+    channel
+        As `resolve_channels` returns it.
+    """
+    label = channel.label.strip()
+    return channel.marker is None and (label.lower() in _NO_MARKER or names_nothing(label, channel.name))
 
 
 def misspelled_channels(names: Sequence[str], panel: Mapping[str, str]) -> list[str]:
