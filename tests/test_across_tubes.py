@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_fixture
-from builders import REPOSITORY
+import study_faults
 from fcs_builder import write_fcs
 
 from immunolab.loaders.fcs.read import read_fcs
@@ -38,13 +36,6 @@ from immunolab.schema.gating import COUNTS
 from immunolab.study.sheet import Sample
 from immunolab.workflow.check import check_study
 from immunolab.workflow.propose import propose_study
-
-_SPEC = importlib.util.spec_from_file_location("study_faults", REPOSITORY / "benchmarks" / "study_faults.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-study_faults = importlib.util.module_from_spec(_SPEC)
-sys.modules["study_faults"] = study_faults  # its dataclasses look themselves up there
-_SPEC.loader.exec_module(study_faults)
 
 EVENTS = 2_000
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 
+import calibration_arms as benchmark
 import numpy as np
 import pandas as pd
 import pytest
 import report_fixture
-from builders import REFERENCE, REPOSITORY
+from builders import REFERENCE
 from scipy.stats import binom
 
 from immunolab.comparison.arm_families import arms_together
@@ -30,9 +30,6 @@ from immunolab.study.sheet import read_study
 FOLDER = REFERENCE / "statistics"
 DATA = pd.read_csv(FOLDER / "arms.csv")
 R = pd.read_csv(FOLDER / "arms_R.csv").set_index(["set", "arm", "quantity"])["value"].sort_index()
-_SPEC = importlib.util.spec_from_file_location("calibration_arms", REPOSITORY / "benchmarks" / "calibration_arms.py")
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 PLAN = Plan("W0", "W10")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-
+import beyond_limits as benchmark
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from builders import REFERENCE, REPOSITORY
+from builders import REFERENCE
 from scipy.stats import binom, ttest_1samp
 
 from immunolab.comparison.censored_pairs import CensoredPairs, censored_shift
@@ -20,9 +19,6 @@ from immunolab.plots.paired import paired_lines
 FOLDER = REFERENCE / "statistics"
 DATA = pd.read_csv(FOLDER / "censored_pairs.csv")
 R = pd.read_csv(FOLDER / "censored_pairs_R.csv").set_index(["model", "quantity"])["value"]
-_SPEC = importlib.util.spec_from_file_location("beyond_limits", REPOSITORY / "benchmarks" / "beyond_limits.py")
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 
 
 def test_pairs_limited_at_both_visits_agree_with_mvtnorm():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 from pathlib import Path
 
+import differential_abundance as benchmark
 import numpy as np
 import pandas as pd
 import pytest
-from builders import REFERENCE, REPOSITORY
+from builders import REFERENCE
 from fcs_builder import fcs_bytes
 from scipy.stats import binom
 
@@ -21,11 +21,6 @@ from immunolab.schema.cells import ABUNDANCE
 from immunolab.workflow.cluster_visits import sheet_of
 
 DATA, R = (pd.read_csv(REFERENCE / "statistics" / f"abundance{end}.csv") for end in ("", "_R"))
-_SPEC = importlib.util.spec_from_file_location(
-    "abundance_benchmark", REPOSITORY / "benchmarks" / "differential_abundance.py"
-)
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 DESIGN = np.column_stack([pd.get_dummies(DATA["patient"]).to_numpy(float), DATA["after"]])
 COUNTS = DATA.filter(regex="^X").T.to_numpy()
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
-from builders import REPOSITORY, data_folder
+from builders import data_folder
 from planted import planted_tube
 
 import immunolab as il
@@ -19,8 +17,6 @@ from immunolab.schema.flags import split
 from immunolab.vocabulary.coexpression import coexpression
 from immunolab.vocabulary.lexicon import markers
 from immunolab.vocabulary.populations import populations
-
-sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
 
 def flagged(gated: il.GatedTube) -> set[str]:

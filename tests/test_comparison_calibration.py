@@ -5,19 +5,13 @@ A bound is missed by chance once in ten thousand runs of another seed; the seeds
 
 from __future__ import annotations
 
-import importlib.util
-
+import calibration
 import numpy as np
 import pytest
-from builders import REPOSITORY
 from scipy.stats import binom
 
 from immunolab.comparison.plan import Plan
 from immunolab.comparison.table import compare_endpoints
-
-_SPEC = importlib.util.spec_from_file_location("calibration", REPOSITORY / "benchmarks" / "calibration.py")
-calibration = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(calibration)
 
 TAIL = 1e-4
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
+import few_events as benchmark
 import numpy as np
 import pandas as pd
 import pytest
-from builders import REFERENCE, REPOSITORY
+from builders import REFERENCE
 from scipy.stats import binom
 from scipy.stats.contingency import odds_ratio
 
@@ -20,9 +19,6 @@ from immunolab.comparison.table import Comparison, compare_endpoints
 FOLDER = REFERENCE / "statistics"
 DATA = pd.read_csv(FOLDER / "event_split.csv")
 R = pd.read_csv(FOLDER / "event_split_R.csv").set_index(["model", "quantity"])["value"]
-_SPEC = importlib.util.spec_from_file_location("few_events", REPOSITORY / "benchmarks" / "few_events.py")
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 
 
 def pairs(*names: str) -> tuple[np.ndarray, np.ndarray]:

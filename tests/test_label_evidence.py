@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,6 @@ from immunolab.events.cells import cell_data
 from immunolab.loaders.single_cell import interpret_cells
 from immunolab.vocabulary.signatures import expected_levels
 
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 DEPTH = 2500.0  # counts a cell, as 10x v3
 
 

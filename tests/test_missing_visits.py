@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
+import missing_visits as benchmark
 import numpy as np
 import pandas as pd
 import pytest
-from builders import REFERENCE, REPOSITORY
+from builders import REFERENCE
 from scipy.stats import binom
 
 from immunolab.comparison.missing_visits import tipping_point
@@ -20,9 +19,6 @@ from immunolab.results.sentences import change_sentence
 from immunolab.schema.contrast import Contrast
 
 FOLDER = REFERENCE / "statistics"
-_SPEC = importlib.util.spec_from_file_location("missing_visits", REPOSITORY / "benchmarks" / "missing_visits.py")
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 
 
 def fitted(rows: pd.DataFrame, *columns: str) -> RepeatedMeasuresFit:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
-from builders import REPOSITORY, data_folder
+from builders import data_folder
 from planted import planted_tube
-
-sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 # the ratio is 6.0 to 6.2 (2026-11-27, beside eight busy processes), was 7.4 to 7.8 before its loops were made quicker
 # that day, and 6.7 to 7.0 before gates were fitted to real tubes: the bound is that

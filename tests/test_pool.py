@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pooling as benchmark
 import pytest
 import report_fixture
-from builders import REFERENCE, REPOSITORY
+from builders import REFERENCE
 
 import immunolab as il
 from immunolab.cli import main
@@ -25,9 +25,6 @@ from immunolab.schema.pooling import POOLED, STUDIES
 DATA = pd.read_csv(REFERENCE / "statistics" / "meta_analysis.csv")
 R = pd.read_csv(REFERENCE / "statistics" / "meta_analysis_R.csv", skipinitialspace=True)
 MODELS = {"REML": "reml", "PM": "paule_mandel", "EE": "common"}
-_SPEC = importlib.util.spec_from_file_location("pooling_benchmark", REPOSITORY / "benchmarks" / "pooling.py")
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 _MOST_OF_METAFOR = 99.0  # metafor looks for limits of the variance up to 100
 
 

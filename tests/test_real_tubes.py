@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pandas as pd
 import pytest
 from builders import REPOSITORY, data_folder
 
-sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 PAGE = REPOSITORY / "docs" / "validation.md"
 SETS = ("hipc", "hipc_from_CD3", "symphony", "cytoexplorer", "flowsom", "cytof", "catalyst")
 

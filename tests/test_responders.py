@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 
+import calibration_responders as benchmark
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,11 +27,6 @@ FOLDER = REFERENCE / "statistics"
 DATA = pd.read_csv(FOLDER / "responses.csv")
 R = pd.read_csv(FOLDER / "responses_R.csv").set_index(["test", "quantity"])["value"]
 QUANTITIES = ("estimate", "ci_low", "ci_high", "p_value")
-_SPEC = importlib.util.spec_from_file_location(
-    "calibration_responders", REPOSITORY / "benchmarks" / "calibration_responders.py"
-)
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 VISITS = ("W2", "W4", "W6", "W8", "W10")
 DAYS = {"W2": 15, "W4": 29, "W6": 43, "W8": 57, "W10": 71}
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pandas as pd
 import pytest
-from builders import REFERENCE, REPOSITORY, data_folder
+import stimulated_tubes as benchmark
+from builders import REFERENCE, data_folder
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 import immunolab as il
@@ -18,9 +17,6 @@ from immunolab.report.verify_stimulation import stimulation_differences
 from immunolab.schema.stimulation import STIMULATION
 
 DATA, R = (pd.read_csv(REFERENCE / "statistics" / f"background{end}.csv") for end in ("", "_R"))
-_SPEC = importlib.util.spec_from_file_location("stimulated_tubes", REPOSITORY / "benchmarks" / "stimulated_tubes.py")
-benchmark = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(benchmark)
 KNOWN = TubeNoise(0.0, np.inf, "counting alone")
 
 
