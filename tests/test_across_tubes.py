@@ -149,7 +149,7 @@ def test_a_missing_antibody_is_an_absent_stain(virtual, bleeds, stains, marker) 
 
 @pytest.mark.parametrize(("label", "named"), [("", []), ("BUV661-A", []), ("Novel1", ["BUV661-A"])])
 def test_a_detector_without_an_antibody_has_none_that_could_be_missing(virtual, bleeds, tubes, label, named) -> None:
-    """Light of CXCR3's dye reaches a spare detector of all tubes but one; a label that is not known is of an antibody."""
+    """Light of CXCR3's dye reaches a spare detector of all tubes but one; an unknown label is of an antibody."""
 
     def with_spare(tube, marker):  # the channel of a marker as a detector that the panel does not use
         channels = [
