@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import immunolab.comparison
 from immunolab.comparison.adjusted_flip import adjusted_sign_flip
@@ -16,7 +17,7 @@ from immunolab.comparison.arms import Arms, compare_arms, compare_responders, di
 from immunolab.comparison.correlation import correlate_shifts
 from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.missing_visits import tipping_point
-from immunolab.comparison.paired import paired_t, sign_flip, smallest_p, wilcoxon
+from immunolab.comparison.paired import sign_flip, smallest_p, wilcoxon
 from immunolab.comparison.plan import Noise, Plan
 from immunolab.comparison.power import paired_power, patients_needed, power_table
 from immunolab.comparison.table import Comparison, compare_endpoints
@@ -748,9 +749,14 @@ def test_tipping_point_says_how_unlike_the_missing_must_be():
     found = tipping_point(pairs).iloc[0]
     assert (found["n_pairs"], found["n_missing"]) == (8, 2)
     d = pairs["shift"].dropna().to_numpy(dtype=float)
-    for k, side in ((found["tipping_sd"] + 1e-4, -1), (found["tipping_sd"] - 1e-4, 1)):
-        filled = np.concatenate([d, np.full(2, d.mean() - k * d.std(ddof=1))])
-        assert np.sign(paired_t(filled).ci_low) == side
+    draw, n, m = np.random.default_rng(3), 10, 40_000
+    spread = d.std(ddof=1)
+    others = d.mean() + spread / np.sqrt(8) * draw.standard_normal((m, 1))  # multiple imputation, Rubin's rules
+    filled = others - found["tipping_sd"] * spread + spread * draw.standard_normal((m, 2))
+    whole = np.hstack([np.tile(d, (m, 1)), filled])
+    within, between = (whole.var(axis=1, ddof=1) / n).mean(), whole.mean(axis=1).var(ddof=1)
+    limit = whole.mean() - stats.t.ppf(0.975, 7) * np.sqrt(within + between)
+    assert limit == pytest.approx(0, abs=0.03 * spread)
     complete = tipping_point(compare_endpoints(counts(BEFORE, AFTER), PLAN).pairs)
     assert pd.isna(complete["tipping_sd"].iloc[0])
 

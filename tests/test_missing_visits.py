@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import missing_visits as benchmark
 import numpy as np
 import pandas as pd
 import pytest
 from builders import REFERENCE
+from scipy import stats
 from scipy.stats import binom
 
 from immunolab.comparison.missing_visits import tipping_point
@@ -122,11 +125,27 @@ def test_tipping_point_of_the_model_brings_its_limit_to_zero():
     lost = (12 * shift["estimate"] - seen.sum()) / 4  # what the model takes the four for
     assert at["tipping_shift"] < lost
     moved = (seen.sum() + 4 * at["tipping_shift"]) / 12
-    assert moved - (shift["estimate"] - shift["ci_low"]) == pytest.approx(0, abs=1e-9)
+    distance = lost - at["tipping_shift"]
+    grown = stats.t.ppf(0.975, shift["df"]) ** 2 * distance**2 * (4 / 12) * (8 / 12) / 11  # 4 of 12 is a sample's share
+    assert moved == pytest.approx(math.hypot(shift["estimate"] - shift["ci_low"], math.sqrt(grown)), abs=1e-9)
     assert at["tipping_sd"] == pytest.approx((lost - at["tipping_shift"]) / seen.std(ddof=1))
 
 
-def test_tipping_point_of_the_pairs_is_as_before():
+@pytest.mark.parametrize("distance", [0.5, 1.0])
+def test_the_tipping_point_is_not_beyond_the_truth_more_often_than_its_interval_allows(distance):
+    draw = np.random.default_rng(11)
+    lost = draw.random((300, 12)) < 1 / 3
+    # all patients' mean is 0: what undoes the result is the distance that the lost have in truth
+    shifts = draw.normal(distance / 3, 1.0, lost.shape)
+    pairs = pd.DataFrame({"endpoint": np.repeat(np.arange(300), 12), "shift": shifts.ravel()})
+    pairs.loc[lost.ravel(), "shift"] = np.nan
+    pairs = pairs.assign(cohort="", shift_scale="identity", before=1.0, after=pairs["shift"])
+    found = tipping_point(pairs)
+    beyond = found["tipping_sd"] * pairs.groupby("endpoint")["shift"].std() > distance
+    assert beyond.mean() <= 0.052  # 0.025 and three standard errors
+
+
+def test_tipping_point_of_the_pairs_needs_no_result_beside_them():
     rows = trial().query("visit != 'I1'")
     found = compare_endpoints(rows, Plan("W0", "W24"))
     pd.testing.assert_frame_equal(
