@@ -320,10 +320,10 @@ def carriers(marker: str, kinds: Sequence[str]) -> Array:
     return np.array([shares[kind] for kind in kinds])
 
 
-def _as_arrays(found: Sequence[Levels]) -> tuple[Array, Array, Array, Array]:
-    low, high, spread_low, spread_high = (np.array([getattr(one, name) for one in found]) for name in
-                                          ("low", "high", "spread_low", "spread_high"))  # fmt: skip
-    return low, high, spread_low, spread_high
+def _as_arrays(found: Sequence[Levels]) -> tuple[Array, Array, Array, Array, Array]:
+    low, high, spread_low, spread_high, share = (np.array([getattr(one, name) for one in found]) for name in
+                                                 ("low", "high", "spread_low", "spread_high", "share"))  # fmt: skip
+    return low, high, spread_low, spread_high, share
 
 
 def _as_kinds_say(

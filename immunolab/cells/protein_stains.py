@@ -13,20 +13,25 @@ from immunolab.events.subsample import drawn_rows
 ELSEWHERE = 0.03  # share of positive cells in a kind that does not carry a protein: spillover, doublets (judgement)
 _MOST = 4.0  # log odds that a cell is above a border: no protein says more (one cell in 55 is wrong)
 _ROUNDS, _SETTLED = 25, 1e-3  # of EM, and the largest move of a level that ends it, display units
-_FIRST_CELLS, _FIRST_SHARE = 20.0, 0.05  # cells that the first levels weigh as much as, or this share if it is more: a
-# group that is not there leaves its level where it was (judgement)
+# cells that a first level weighs as much as, or this share if it is more: a group that is not there leaves its level
+# where it was (judgement). A level that was read from fewer cells weighs as much as these
+_FIRST_CELLS, _FIRST_SHARE = 20.0, 0.05
 _LEAST_APART = 1.0  # display units between the levels: 2.7 times as bright; nearer ones are one group (judgement)
 _LEARNT_ON = 10_000  # cells: a kind of 1 % has a hundred of them
 
 
 @dataclass
 class StainLevels:
-    """Negative and positive level of each protein in one batch, and their spread; display units."""
+    """Negative and positive level of each protein in one batch, and their spread; display units.
+
+    ``share`` is that of the cells that the positive level was read from; None where it is not known.
+    """
 
     low: Array
     high: Array
     spread_low: Array
     spread_high: Array
+    share: Array | None = None
     first: tuple[Array, Array] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,8 +76,13 @@ class StainLevels:
         """
         moved = 0.0
         spreads = []
-        first = max(_FIRST_CELLS, _FIRST_SHARE * len(values))
-        for share, start, level in ((1 - positive, self.first[0], self.low), (positive, self.first[1], self.high)):
+        seen = np.full(values.shape[1], 0.5) if self.share is None else self.share
+        for share, start, level, of in (
+            (1 - positive, self.first[0], self.low, 1 - seen),
+            (positive, self.first[1], self.high, seen),
+        ):
+            weight = np.where(of > 0, np.minimum(of, _FIRST_SHARE), _FIRST_SHARE)
+            first = np.maximum(_FIRST_CELLS, weight * len(values))
             mass = share.sum(axis=0)
             mean = ((share * values).sum(axis=0) + first * start) / (mass + first)
             moved = max(moved, float(np.abs(mean - level).max()))

@@ -24,14 +24,18 @@ from immunolab.events.cells import (
     proteins_of,
     sample_ids_of,
 )
-from immunolab.events.transforms import Identity, Transform
+from immunolab.events.transforms import Identity, Linear, Transform
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import DataFrame
 
 _FEWEST_OTHERS = 4  # proteins that show how deep a cell was counted: fewer are its kind's (judgement)
 _TRANSFORMED_NOISE = 0.25  # standard error of a transformed value, in sd of the protein (judgement: counts are unknown)
 _APART = 2.0  # display units between the dimmest and the brightest protein: seven times as bright (judgement)
+# 5 to 95 % of the protein of the widest range, display units: the least and most that are one of logs, and the usual
+# (Kotliarov 2020 as logs, log ratios and arcsinh: 3.4 to 6.9; dsb has 25, values from 0 to 1 have 0.7)
+_RANGE, _NARROW, _WIDE, _USUAL = (0.05, 0.95), 1.0, 8.0, 4.5
 _ABOVE_NOISE = 3.0  # sd of empty droplets above their mean, below which a protein is not seen (dsb: 3 to 3.5)
 
 
@@ -52,7 +56,7 @@ class ProteinValues:
         table = proteins_of(cells)
         self.markers: tuple[str, ...] = () if table is None else tuple(table.columns)
         counts = proteins_are_counts(cells)
-        self._scale: Transform = PROTEIN_COUNTS if counts else Identity()
+        self._scale: Transform = PROTEIN_COUNTS if counts else _unit_of(table)
         self._shown: dict[str, Array] = {}
         self._noise: dict[str, Array] = {}
         self._background: dict[str, tuple[float, float]] = {}
@@ -193,6 +197,15 @@ class ProteinValues:
             The batch whose counts are wanted: with its own background; "" is at the mean of all.
         """
         return float(self._scale.inverse(np.array([shown]))[0]) + self._over_mean.get(batch, {}).get(marker, 0.0)
+
+
+def _unit_of(table: DataFrame | None) -> Transform:
+    """Return what brings transformed values to display units, where they are far from these: 0 to 1, or sd of noise."""
+    if table is None or table.empty:
+        return Identity()
+    low, high = np.quantile(table.to_numpy(dtype=np.float64), _RANGE, axis=0)
+    widest = float((high - low).max())
+    return Identity() if not widest or _NARROW <= widest <= _WIDE else Linear(widest / _USUAL, 0.0)
 
 
 def _groups(names: NDArray[np.object_]) -> Mapping[str, Mask]:

@@ -145,6 +145,12 @@ def proteins_of(cells: AnnData) -> pd.DataFrame | None:
     return cells.obsm.get("protein")
 
 
+def drop_proteins(cells: AnnData) -> None:
+    """Take surface proteins, and all that belongs to them, out of cells in place."""
+    for name in ("protein", "protein_controls", *_BACKGROUND):
+        cells.obsm.pop(name, None)
+
+
 def protein_controls_of(cells: AnnData) -> pd.DataFrame | None:
     """Return isotype controls, cells x controls, on the scale of the proteins; None where none were measured."""
     return cells.obsm.get("protein_controls")

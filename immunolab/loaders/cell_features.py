@@ -42,7 +42,8 @@ _CONTROL = re.compile(
 )
 _ABSEQ = re.compile(r"[|._][^|]+?[|._]AHS\d{4}[|._]pAbO$", re.IGNORECASE)  # BD: name:clone|gene|catalogue number|pAbO
 _COPY = re.compile(r"[.-]\d$")  # what anndata and R add to a name that is there twice
-_COPY_OF_CD = re.compile(r"^(CD\d+[a-z]?)[.-]\d$", re.IGNORECASE)  # CD14-1 is a second CD14, and not CD141
+_PREFIX_OF_TAG = re.compile(r"^(adt|ab|prot(ein)?|hu(man)?|hums)(?=[ _.:-]|CD\d)[ _.:-]?", re.IGNORECASE)
+_COPY_OF_CD = re.compile(r"^(CD\d+[a-z]*)[._-]\d$", re.IGNORECASE)  # CD14-1 is a second CD14, and not CD141
 _TAG_TAIL = re.compile(r"([_.-](total\w*|adt|ab|protein|TotalSeq\w*))+$", re.IGNORECASE)
 _MOUSE, _HUMAN = "the genes are those of a mouse", "signatures here are human"
 _UNUSED = 0.05  # of the cells that a hashtag would have in equal samples: one that fewer carry was not used (judgement)
@@ -218,7 +219,9 @@ def check_rows_are_cells(names: Sequence[str], where: str) -> None:
         raise DataFileError("its rows are genes and its columns cells", where, "write it the other way: cells.T")
 
 
-def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], list[str]]:
+def protein_markers(
+    names: Sequence[str], widths: Sequence[float] | None = None
+) -> tuple[tuple[str, ...], list[int], list[str]]:
     """Return the markers of the proteins to keep, their columns, and a note for each that repeats a marker.
 
     Isotype controls and hashtags are left out.
@@ -227,29 +230,31 @@ def protein_markers(names: Sequence[str]) -> tuple[tuple[str, ...], list[int], l
     ----------
     names
         Surface proteins as the file names them (``CD4_TotalSeqB``).
+    widths
+        How far the values of each reach: of two antibodies against one marker the wider counts; None: the first.
     """
-    markers: list[str] = []
-    kept: list[int] = []
+    found: dict[str, int] = {}
     notes: list[str] = []
     for column, name in enumerate(names):
         plain = _TAG_TAIL.sub("", name.strip())
         if _HASHTAG.search(plain) or _CONTROL.search(plain):
             continue
         marker = _marker(name.strip(), plain)
-        if marker in markers:
-            notes.append(f"protein '{name}' repeats {marker}; the first counts")
-            continue
-        markers.append(marker)
-        kept.append(column)
-    return tuple(markers), kept, notes
+        first = found.setdefault(marker, column)
+        if first != column:
+            wider = widths is not None and widths[column] > widths[first]
+            found[marker] = column if wider else first
+            why = "the first" if widths is None else f"'{names[found[marker]]}', of the wider range,"
+            notes.append(f"proteins '{names[first]}' and '{name}' are both {marker}; {why} counts")
+    return tuple(found), list(found.values()), notes
 
 
 def _marker(name: str, plain: str) -> str:
     """Return the marker of a protein by its whole name, without its tag, a copy's number, or gene and clone."""
-    if copied := _COPY_OF_CD.match(plain):
+    if copied := _COPY_OF_CD.match(_PREFIX_OF_TAG.sub("", plain)):
         name = plain = copied.group(1)
     bare = _ABSEQ.sub("", plain)
-    spellings = (name, plain, _COPY.sub("", plain), bare, bare.split(":")[0])
+    spellings = (name, plain, _COPY.sub("", plain), bare, bare.split(":")[0], _PREFIX_OF_TAG.sub("", plain))
     return next((found for text in spellings if (found := resolve_label(text).marker)), plain)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.errors import DataFileError
-from immunolab.events.cells import ProteinScale
 from immunolab.loaders.cell_features import Features
 from immunolab.loaders.value_scale import LINEAR, Scale, scale_of
 
@@ -201,15 +200,3 @@ def dense_proteins(matrix: Any) -> NDArray[np.float64]:
     """
     values = matrix.toarray() if hasattr(matrix, "toarray") else matrix
     return np.asarray(values, dtype=np.float64)
-
-
-def protein_scale(values: NDArray[np.float64]) -> ProteinScale:
-    """Return whether proteins are counts; negative values and fractions were transformed before.
-
-    Parameters
-    ----------
-    values
-        Cells x proteins.
-    """
-    is_count = (values >= 0).all() and np.allclose(values[:_LOOK_AT], np.round(values[:_LOOK_AT]), atol=1e-4)
-    return "counts" if is_count else "transformed"

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from immunolab.errors import DataFileError
 from immunolab.events.cells import ProteinScale, is_cell_data, proteins_of
 from immunolab.loaders.cell_features import Features, isotype_columns, protein_markers, split_features
-from immunolab.loaders.cell_matrices import dense_proteins, protein_scale
+from immunolab.loaders.cell_matrices import COUNT_LAYERS, dense_proteins
+from immunolab.loaders.protein_counts import are_counts, counts_from
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _PROTEIN_KEYS = ("protein", "proteins", "adt", "antibody_capture", "protein_expression", "cite", "antibodies")
+_KEY_ENDS = re.compile(r"^x_|_(raw|counts?|umis?|clr|dsb|norm(ali[sz]ed)?|log1?p?)$")
+_RAW = re.compile(r"_(raw|counts?|umis?)$")
+_REACH = (0.01, 0.99)  # quantiles that two antibodies against one marker are compared by
+_MISSING = (
+    0.01  # share of cells without a value from which a protein is left out: fewer count as without it (judgement)
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ def find_proteins(data: AnnData, features: Features, where: str) -> Proteins | N
     DataFileError
         Proteins of ``obsm`` are not named.
     """
-    key = next((k for k in data.obsm if str(k).lower() in _PROTEIN_KEYS), None)
+    key = _key(data)
     if key is not None:
         table = data.obsm[key]
         names = _column_names(table, data, str(key), where)
@@ -56,22 +65,41 @@ def find_proteins(data: AnnData, features: Features, where: str) -> Proteins | N
         values = dense_proteins(_where_counted(data)[:, features.protein_columns])
     else:
         return None
-    markers, kept, notes = protein_markers(names)
-    if not kept:
-        return None
-    chosen = np.nan_to_num(values[:, kept])
-    scale = protein_scale(chosen)
-    if scale == "transformed":
-        notes = [*notes, "surface proteins are not counts; they are used on the scale they are on"]
+    there = np.isfinite(values)
+    values = np.where(there, values, 0.0)
+    markers, kept, notes = protein_markers(names, np.ptp(np.quantile(values, _REACH, axis=0), axis=0).tolist())
     isotypes = isotype_columns(names)
-    controls = (
-        pd.DataFrame(np.nan_to_num(values[:, isotypes]), columns=[names[i] for i in isotypes]) if isotypes else None
-    )
-    return Proteins(pd.DataFrame(chosen, columns=list(markers)), scale, tuple(notes), controls)
+    chosen, scale, said = _as_counts(values[:, [*kept, *isotypes]])
+    proteins = pd.DataFrame(chosen[:, : len(kept)], columns=list(markers))
+    missing = pd.Series((~there[:, kept]).sum(axis=0), index=proteins.columns)
+    lost = missing[missing > _MISSING * len(values)]
+    if len(lost) == len(kept):
+        return None
+    controls = pd.DataFrame(chosen[:, len(kept) :], columns=[names[i] for i in isotypes]) if isotypes else None
+    left_out = [f"{name}: {n:,} of {len(values):,} cells have no value; it is left out" for name, n in lost.items()]
+    return Proteins(proteins.drop(columns=lost.index), scale, (*notes, *left_out, *said), controls)
+
+
+def _key(data: AnnData) -> str | None:
+    """Return where in ``obsm`` the proteins are; of several tables the one that is called raw, or counts, or plain."""
+    by_lower = {str(key).lower(): str(key) for key in data.obsm}
+    tables = [name for name in by_lower if _KEY_ENDS.sub("", _KEY_ENDS.sub("", name)) in _PROTEIN_KEYS]
+    best = sorted(tables, key=lambda name: (not _RAW.search(name), name not in _PROTEIN_KEYS))
+    return by_lower[best[0]] if best else None
+
+
+def _as_counts(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ProteinScale, tuple[str, ...]]:
+    """Return counts, worked out where values were made of them; else the values and that they are none; and a note."""
+    if are_counts(values):
+        return values, "counts", ()
+    counts, made_of = counts_from(values)
+    if counts is None:
+        return values, "transformed", ("surface proteins are not counts; they are used on the scale they are on",)
+    return counts, "counts", (f"surface proteins are {made_of}; they are used as counts",)
 
 
 def _where_counted(data: AnnData) -> Any:
-    return data.layers.get("counts", data.X)
+    return next((data.layers[name] for name in COUNT_LAYERS if name in data.layers), data.X)
 
 
 def _column_names(table: Any, data: AnnData, key: str, where: str) -> tuple[str, ...]:

@@ -14,10 +14,12 @@ from immunolab.errors import DataFileError, nearest
 from immunolab.events.cells import (
     STORED,
     cell_data,
+    drop_proteins,
     is_cell_data,
     is_events,
     notes_of,
     proteins_are_counts,
+    proteins_of,
     sample_ids_of,
 )
 from immunolab.loaders.cell_features import Features, check_rows_are_cells, hashtag_samples, split_features
@@ -237,9 +239,22 @@ def join_cells(parts: Sequence[AnnData]) -> AnnData:
     most = max(part.n_vars for part in parts)
     if joined.n_vars < most:
         notes.append(f"{joined.n_vars} of up to {most} genes are in every file; the others are left out")
-    scale = "counts" if all(map(proteins_are_counts, parts)) else "transformed"
+    tables = [proteins_of(part) for part in parts]
+    scales = {proteins_are_counts(part) for part, table in zip(parts, tables, strict=True) if table is not None}
+    if len(scales) > 1:
+        drop_proteins(joined)
+        notes.append("surface proteins are counts in some files and not in others; they are left out")
+    elif lost := _not_everywhere(tables):
+        notes.append(f"proteins that some files lack are left out: {', '.join(lost)}")
+    scale = "counts" if scales <= {True} else "transformed"
     joined.uns[STORED] = {"modality": "single_cell", "protein_scale": scale, "notes": notes}
     return joined
+
+
+def _not_everywhere(tables: Sequence[pd.DataFrame | None]) -> list[str]:
+    """Return the proteins that a file has and another lacks."""
+    columns = [() if table is None else tuple(map(str, table.columns)) for table in tables]
+    return [name for name in dict.fromkeys(sum(columns, ())) if not all(name in own for own in columns)]
 
 
 def _samples(
