@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from scipy import stats
 import immunolab.comparison
 from immunolab.comparison.adjusted_flip import adjusted_sign_flip
 from immunolab.comparison.arms import Arms, compare_arms, compare_responders, differences_table
-from immunolab.comparison.correlation import correlate_shifts
+from immunolab.comparison.correlation import correlate_shifts, spearman
 from immunolab.comparison.cycles import cycle_shifts
 from immunolab.comparison.missing_visits import tipping_point
 from immunolab.comparison.paired import sign_flip, smallest_p, wilcoxon
@@ -759,6 +760,17 @@ def test_tipping_point_says_how_unlike_the_missing_must_be():
     assert limit == pytest.approx(0, abs=0.03 * spread)
     complete = tipping_point(compare_endpoints(counts(BEFORE, AFTER), PLAN).pairs)
     assert pd.isna(complete["tipping_sd"].iloc[0])
+
+
+@pytest.mark.parametrize(("n", "rho"), [(5, 0.8), (6, 0.95), (10, 0.95)])
+def test_limits_of_a_rank_correlation_hold_the_truth_where_few_patients_are_in_a_perfect_order(n, rho):
+    draw = np.random.default_rng(n)
+    truth = 6 / np.pi * np.arcsin(rho / 2)  # Spearman's of a bivariate normal
+    x, y = draw.standard_normal((2, 400, n))
+    found = [spearman(a, b) for a, b in zip(x, rho * x + math.sqrt(1 - rho**2) * y, strict=True)]
+    assert np.mean([one.ci_low <= truth <= one.ci_high for one in found]) >= 0.92  # 0.95 less three standard errors
+    perfect = spearman(np.arange(n), np.arange(n))
+    assert (perfect.ci_low < 0.98, perfect.ci_high) == (True, 1.0)
 
 
 def test_power_is_the_noncentral_t_and_counts_patients():

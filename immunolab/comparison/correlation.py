@@ -23,7 +23,6 @@ _LEAST_PARTIAL = 6  # patients: two baselines taken out leave three degrees of f
 _MOST_EXACT = 8  # patients: 40,320 orders
 _LEAST_T = 10  # patients from which the t approximation is used; below, p is by permutation
 _PERMUTATIONS = 9_999  # so that the smallest p is 1e-4 (Phipson and Smyth 2010, SAGMB 9:39)
-_FIELLER = 1.06  # standard error of Fisher's z of Spearman's rho, times sqrt(n - 3)
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,9 @@ class RankCorrelation:
 def spearman(x: ArrayLike, y: ArrayLike, *, seed: int = 0) -> RankCorrelation:
     """Return Spearman's rank correlation of two values of each patient.
 
-    Limits by Fisher's z with standard error 1.06 / sqrt(n - 3) (Fieller, Hartley and Pearson 1957, Biometrika
-    44:470); p by permutation below 10 patients (all orders to 8), else by Student's t.
+    Limits by Fisher's z with Bonett and Wright's (2000, Psychometrika 65:23) standard error, half a step of the ranks
+    further out, so that a perfect order of 5 patients is not taken for a perfect correlation; p by permutation below 10
+    patients (all orders to 8), else by Student's t.
 
     Parameters
     ----------
@@ -65,14 +65,21 @@ def spearman(x: ArrayLike, y: ArrayLike, *, seed: int = 0) -> RankCorrelation:
     if n < _LEAST_PATIENTS or is_constant(a) or is_constant(b):
         return RankCorrelation(np.nan, np.nan, np.nan, np.nan, "not tested")
     rho = float(np.corrcoef(a, b)[0, 1])
-    half = -float(ndtri(ALPHA / 2.0)) * _FIELLER / np.sqrt(n - 3)
-    z = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
+    low, high = _limits(rho, n)
     if n >= _LEAST_T:
         t = abs(rho) * np.sqrt((n - 2) / max(1.0 - rho**2, 1e-300))
         p, method = float(2.0 * stdtr(n - 2, -t)), "t approximation"
     else:
         p, method = _permutation_p(a, b, seed)
-    return RankCorrelation(rho, float(np.tanh(z - half)), float(np.tanh(z + half)), p, method)
+    return RankCorrelation(rho, low, high, p, method)
+
+
+def _limits(rho: float, n: int) -> tuple[float, float]:
+    half = -float(ndtri(ALPHA / 2.0)) * np.sqrt((1.0 + rho**2 / 2.0) / (n - 3))
+    step = 6.0 / (n * (n**2 - 1.0))  # half of what rho changes by where two neighbours change places
+    low = np.tanh(np.arctanh(rho - step) - half) if rho - step > -1.0 else -1.0
+    high = np.tanh(np.arctanh(rho + step) + half) if rho + step < 1.0 else 1.0
+    return float(low), float(high)
 
 
 def _permutation_p(a: Array, b: Array, seed: int) -> tuple[float, str]:
