@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from sklearn.metrics import adjusted_rand_score
 import immunolab as il
 from immunolab.cli import main
 from immunolab.clustering._joins import cost
-from immunolab.clustering.cluster_number import ClusterNumber, HalfMap, cluster_number, rand_index
+from immunolab.clustering.cluster_number import ClusterNumber, HalfMap, cluster_number, half_rows, rand_index
 from immunolab.clustering.node_groups import Nodes, agreed_nodes, joined_nodes
+from immunolab.clustering.one_group import likelier_apart
 from immunolab.clustering.som import train_map, train_nodes
 from immunolab.errors import InputError
 from immunolab.events.scales import channel_noise, channel_scales
@@ -62,10 +64,40 @@ def test_noise_bears_no_clusters_and_the_evidence_says_so() -> None:
     assert number.in_words().startswith("one cluster: halves of the events find no two clusters again")
 
 
+@pytest.mark.parametrize("draw", ["normal", "uniform"])
+def test_few_events_of_noise_in_two_dimensions_bear_one_cluster(draw: str) -> None:
+    # halves found 2 to 6 of 500 events again: with few events in a plane they part it alike
+    for seed in range(2):
+        noise = getattr(np.random.default_rng(seed + 77), draw)(size=(500, 2)).astype(np.float32)
+        assert train_nodes(noise, seed=seed).number.borne == 1
+
+
+def test_groups_that_touch_are_likelier_apart_and_parts_of_one_are_not() -> None:
+    rng = np.random.default_rng(0)
+    one, cut = rng.normal(size=(500, 2)), np.array([-1.0, 0.0, 1.0])
+    assert not likelier_apart(one, (one[:, 0] > 0).astype(int))
+    assert not likelier_apart(one, np.digitize(one[:, 0], cut))
+    assert likelier_apart(np.concatenate([one, one + np.array([0.0, 4.0])]), np.repeat([0, 1], 500))
+    wide = np.repeat(rng.normal(size=(500, 40)), 2, axis=1)  # markers that repeat others
+    assert not likelier_apart(wide, (wide[:, 0] > 0).astype(int))
+
+
+def test_halves_of_a_draw_leave_no_event_out_and_hold_none_twice() -> None:
+    halves = half_rows(1_001, np.random.default_rng(0))
+    assert len(halves) == 10
+    for first, second in zip(halves[::2], halves[1::2], strict=True):
+        assert np.array_equal(np.sort(np.concatenate([first, second])), np.arange(1_001))
+    assert [len(rows) for rows in half_rows(1, np.random.default_rng(0))] == [1] * 10
+
+
 def test_the_number_is_said_with_its_evidence() -> None:
-    number = ClusterNumber(4, {5: 0.8, 6: 0.7}, {5: 4, 6: 4})
+    number = ClusterNumber(4, {4: 0.9, 5: 0.8, 6: 0.7}, {5: 4, 6: 4}, {5: (3, 4), 6: (3, 5)})
     assert number.in_words().startswith("4 clusters, as many as halves of the events find again, none within another")
-    assert "mean Jaccard index of at least 0.75; up to 6 tried" in number.in_words()
+    assert "mean Jaccard index of at least 0.75; 9 of 11 maps find 3 to 5; up to 6 tried" in number.in_words()
+    one_normal = replace(number, borne=1).in_words()
+    assert one_normal.startswith("one cluster: halves of the events find 4 again, but one normal group is as likely")
+    few = replace(number, borne=1, agreement={4: 0.27}).in_words()
+    assert few.endswith("find 4 again, but agree on few events (adjusted Rand index 0.27, 0.4 is asked)")
     assert ClusterNumber(1, {}, {}).in_words().startswith("one cluster: the events are too few or too alike")
 
 
@@ -78,6 +110,7 @@ def test_populations_that_halves_part_in_another_order_all_count() -> None:
     number = cluster_number(halves, HalfMap(first, own))
     assert number.found_again == {2: 2, 3: 3, 4: 4}
     assert number.borne == 4
+    assert number.likely == (4, 4)
 
 
 def test_a_tree_knows_what_each_branch_holds() -> None:
@@ -209,6 +242,7 @@ def test_a_notebook_finds_the_evidence_in_uns() -> None:
     il.cluster(data, quiet=True)
     evidence = data.uns["immunolab"]["cluster_number"]
     assert evidence["chosen"]
+    assert evidence["low"] <= evidence["taken"] <= evidence["high"]
     assert data.obs["immunolab_cluster"].nunique() == evidence["taken"] >= evidence["borne"]
     assert str(evidence["taken"]) in evidence["words"]
     assert len(evidence["clusters"]) == len(evidence["agreement"]) == len(evidence["found_again"])

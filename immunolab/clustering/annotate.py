@@ -228,13 +228,14 @@ def _evidence(found: Clusters, wanted: int | None) -> dict[str, object]:
     if number is None:
         return {}
     words = number.in_words(wanted, found.n)
-    said = {"words": words, "chosen": wanted is None, "borne": number.borne, "taken": number.borne}
+    low, high = number.likely
+    taken = {"chosen": wanted is None, "borne": number.borne, "taken": number.borne, "low": low, "high": high}
     tried = {
         "clusters": np.array([*number.agreement]),
         "agreement": np.array([*number.agreement.values()]),
         "found_again": np.array([*number.found_again.values()]),
     }
-    return {"cluster_number": {**said, **tried}}
+    return {"cluster_number": {"words": words, **taken, **tried}}
 
 
 def _as_text(table: pd.DataFrame) -> dict[str, pd.Series]:

@@ -74,6 +74,22 @@ class Nodes:
             branch[kept] = at
         return held, parts
 
+    def times_together(self, most: int) -> Array:
+        """Return for each two nodes at how many numbers of groups, 2 to so many, they are in one group.
+
+        Parameters
+        ----------
+        most
+            The highest number, at most as many as nodes.
+        """
+        k = len(self.size)
+        times, group = np.full((k, k), most - 1.0), np.arange(k)
+        for step, (kept, ended) in enumerate(self.joins):
+            one, other = group == kept, group == ended
+            times[one[:, None] & other | other[:, None] & one] = max(min(most, k - step - 1) - 1, 0)
+            group[other] = kept
+        return times
+
 
 def joined_nodes(events: NDArray[np.float32], own: NDArray[np.integer], k: int) -> Nodes:
     """Return nodes with the order in which they are joined.
@@ -108,11 +124,32 @@ def agreed_nodes(shared: Sequence[Array], size: NDArray[np.int64]) -> Nodes:
     size
         Events of each node.
     """
-    together = np.zeros((len(size), len(size)))
-    for counts in shared:
-        share = counts / counts.sum(axis=1, keepdims=True)
-        together += share @ share.T
-    return Nodes(size, _averaged(1.0 - together / len(shared), size / size.sum()))
+    shares = [shares_of_nodes(counts) for counts in shared]
+    return joined_by_chance(np.mean([share @ share.T for share in shares], axis=0), size)
+
+
+def joined_by_chance(together: Array, size: NDArray[np.int64]) -> Nodes:
+    """Return nodes joined where the chance is greatest that an event of one and an event of another are together.
+
+    Parameters
+    ----------
+    together
+        That chance, nodes x nodes.
+    size
+        Events of each node.
+    """
+    return Nodes(size, _averaged(1.0 - together, size / size.sum()))
+
+
+def shares_of_nodes(counts: Array) -> Array:
+    """Return which share of the events of each node is in each group; of a node without events none.
+
+    Parameters
+    ----------
+    counts
+        Events, nodes x groups.
+    """
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
 
 
 def _averaged(distance: Array, share: Array) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ the events agree which nodes belong together (`node_groups`) and how many cluste
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from immunolab.clustering.cluster_number import (
     kept_together,
 )
 from immunolab.clustering.node_groups import agreed_nodes, joined_nodes
+from immunolab.clustering.one_group import likelier_apart
 
 Matrix = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -160,7 +161,10 @@ def train_nodes(
     for rows in half_rows(len(events), rng):
         half = _train(events[rows], grid, passes, rng)
         halves.append(_half_map(events[rows], half, shown, 1)[0])
-    return NodeMap(nodes, kept, whole, tuple(halves), number or cluster_number(halves, whole))
+    trained = NodeMap(nodes, kept, whole, tuple(halves), number or cluster_number(halves, whole))
+    if number is None and trained.number.borne > 1 and not likelier_apart(shown, trained.clusters().assign(shown)):
+        return replace(trained, number=replace(trained.number, borne=1))
+    return trained
 
 
 def _half_map(seen: Matrix, nodes: Matrix, shown: Matrix, least: int) -> tuple[HalfMap, NDArray[np.intp]]:

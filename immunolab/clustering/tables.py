@@ -86,10 +86,13 @@ def cluster_numbers(number: ClusterNumber) -> pd.DataFrame:
             "n_pairs": HALVES * (HALVES - 1) // 2,
             "least": FOUND_AGAIN,
             "found_again": number.found_again[n],
+            "found_again_low": number.between[n][0],
+            "found_again_high": number.between[n][1],
         }
         for n, index in number.agreement.items()
     ]
-    return pd.DataFrame(rows, columns=["clusters", "agreement", "n_pairs", "least", "found_again"])
+    found = ["found_again", "found_again_low", "found_again_high"]
+    return pd.DataFrame(rows, columns=["clusters", "agreement", "n_pairs", "least", *found])
 
 
 def read_labels(path: Path) -> TextTable:

@@ -15,6 +15,8 @@ from immunolab.plots.style import HALF, MM, NEUTRAL, SMALL, WIDTH, axes, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from immunolab.clustering.cluster_number import ClusterNumber
+
 # palettes of matplotlib and their greys, which are left out: grey is what has no label
 _PALETTES = {"tab20": (14, 15), "tab20b": (), "tab20c": (16, 17, 18, 19)}
 SHOWN_EVENTS = 5_000  # on a UMAP; more take minutes and overlap
@@ -127,27 +129,30 @@ def _written(ax: Axes, points: NDArray[np.float64], text: str) -> None:
 
 
 @style()
-def number_plot(found_again: Mapping[int, int], agreement: Mapping[int, float], ax: Axes | None = None) -> Axes:
+def number_plot(number: ClusterNumber, ax: Axes | None = None) -> Axes:
     """Draw how many clusters are found again and how far clusterings agree, by the number they are cut into.
 
     Parameters
     ----------
-    found_again, agreement
-        By number of clusters, see `clustering.cluster_number.ClusterNumber`.
+    number
+        With numbers that were tried.
     ax
         Axes to draw on; None makes a new figure.
     """
     from matplotlib.ticker import MaxNLocator
 
     ax = axes(ax, HALF)
+    found_again, agreement = number.found_again, number.agreement
     most = max(found_again.values())
+    low, high = zip(*number.between.values(), strict=True)
+    ax.fill_between(list(number.between), low, high, step="mid", color=NEUTRAL, alpha=0.35, linewidth=0)
     ax.step(list(found_again), list(found_again.values()), where="mid", color="#000000", linewidth=1.2)
     ax.axhline(most, color=NEUTRAL, linewidth=0.7, zorder=1)
     ax.text(min(found_again), most, f"{most} found again", fontsize=SMALL, ha="left", va="bottom")
-    ax.set_ylim(0, 1.25 * max(most, 2))
+    ax.set_ylim(0, 1.25 * max(*high, 2))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("clusters that events are parted into, at most")
-    ax.set_ylabel("clusters found again\nby halves (line)")
+    ax.set_ylabel("clusters found again\nby halves (line; 9 of 11 maps)")
     beside, tint = ax.twinx(), "#2166ac"
     beside.plot(list(agreement), list(agreement.values()), color=tint, linewidth=1.0, linestyle="--")
     beside.set_ylim(0, 1.25)

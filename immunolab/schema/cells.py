@@ -231,9 +231,11 @@ CLUSTER_NUMBERS = Table(
         Column(
             "found_again",
             "integer",
-            "clusters that halves find again, none within another, of events parted into at most so many; the most is "
-            "taken where no number was given",
+            "clusters that halves find again, none within another, of events parted into at most so many, median of "
+            "the maps compared; the most is taken where no number was given",
         ),
+        Column("found_again_low", "integer", "the same of all maps but one at either end, the least", low=1),
+        Column("found_again_high", "integer", "the same, the most", low=1),
     ),
     key=("clusters",),
     files=("cluster: cluster_numbers.csv",),

@@ -266,7 +266,7 @@ def _write_evidence(scales: Sequence[ChannelScale], number: ClusterNumber | None
         from immunolab.plots.style import HALF, figure
 
         fig = figure(HALF, HALF * 0.75)
-        number_plot(number.found_again, number.agreement, fig.add_subplot())
+        number_plot(number, fig.add_subplot())
         _save(fig, out / "figures" / "cluster_number")
 
 
