@@ -80,17 +80,19 @@ def test_concordance_by_hand() -> None:
     assert np.isnan(lin_concordance([1, 2], [2, 1]).low)
 
 
-def test_kappa_by_hand_and_its_interval_as_statsmodels_has_it() -> None:
+def test_kappa_by_hand_and_as_statsmodels_has_it_with_the_exact_interval_of_what_is_agreed_on() -> None:
     table = [[20, 5], [10, 15]]  # .7 agree, .5 by chance
     found = cohen_kappa(table)
     assert found.value == pytest.approx(0.4)
     from statsmodels.stats.inter_rater import cohens_kappa
 
     for own in (table, [[10, 2, 1], [3, 20, 4], [0, 1, 9]]):
-        expected = cohens_kappa(np.array(own))
-        assert cohen_kappa(own).value == pytest.approx(expected.kappa)
-        half = 1.959964 * expected.std_kappa
-        assert cohen_kappa(own).high - cohen_kappa(own).value == pytest.approx(half, rel=1e-6)
+        assert cohen_kappa(own).value == pytest.approx(cohens_kappa(np.array(own)).kappa)
+    # R: (binom.test(35, 50)$conf.int - .5) / .5
+    assert (found.low, found.high) == pytest.approx((2 * 0.5539177 - 1, 2 * 0.8213822 - 1), abs=1e-6)
+    all_agree = cohen_kappa([[4, 0], [0, 4]])
+    assert (all_agree.value, all_agree.high) == (1.0, 1.0)
+    assert all_agree.low == pytest.approx(2 * 0.025 ** (1 / 8) - 1)  # 8 of 8: the share may be 63 %
     assert np.isnan(cohen_kappa([[9, 0], [0, 0]]).value)  # chance alone agrees on everything
 
 
