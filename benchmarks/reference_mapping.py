@@ -141,7 +141,12 @@ def _line(name: str, gone: str, reference: AnnData, query: AnnData, truth: np.nd
     )
     if gone:
         inside = (truth == gone) & (label != "unassigned")
-        text += f" removed called unlike {unlike[inside].mean():.3f} of {inside.sum()}"
+        parent = (label == "CD3") & np.isin(truth, ["CD4", "CD8"])
+        other = ~(unlike | parent)
+        text += (
+            f" removed called unlike {unlike[inside].mean():.3f}, CD3 {parent[inside].mean():.3f}, another label "
+            f"{other[inside].mean():.3f} ({(other & (sure > 0.9))[inside].mean():.3f} with p > .9) of {inside.sum()}"
+        )
     else:
         bins = np.clip((sure * 10).astype(int), 0, 9)
         text += "\n    confidence: accuracy (cells) " + "; ".join(

@@ -133,7 +133,7 @@ def test_treg_of_small_samples_are_near_what_was_drawn_or_said_to_be_doubtful(st
             (alone,) = _treg_of(found, folder).itertuples()
             assert alone.wide or alone.few or 0.5 < alone.ratio < 1.6
             if alone.wide:
-                counts = population_counts(found, [alone.Index])
+                counts = population_counts(found, [alone.Index], ())
                 asked = [PercentOfParent(id="treg", source="", population="Treg", parent="CD4")]
                 (value,) = endpoint_values(asked, SampleCounts(counts))
                 assert "wide_interval" in str(value["flag"])
@@ -145,7 +145,7 @@ def test_treg_of_small_samples_are_near_what_was_drawn_or_said_to_be_doubtful(st
 def _treg_of(found: LabelledCells, folder: Path) -> pd.DataFrame:
     """Return the ratio of Treg to what was drawn in each sample, and which words it carries."""
     truth = pd.read_csv(folder / "truth" / "populations.csv").query("population == 'Treg' and parent == 'CD4'")
-    counts = population_counts(found, sorted(set(found.table["sample_id"])))
+    counts = population_counts(found, sorted(set(found.table["sample_id"])), ())
     treg = counts[counts["population"] == "Treg"].set_index("sample_id")
     ratio = treg["percent_of_parent"] / truth.set_index("sample_id")["percent_of_parent"]
     wide, few = (treg["flag"].fillna("").str.contains(word) for word in ("wide_interval", "below_lo[dq]"))

@@ -21,6 +21,7 @@ from immunolab.errors import InputError, Problem, nearest
 from immunolab.events.cells import check_anndata, has_genes, is_cell_data
 from immunolab.loaders.single_cell import interpret_cells
 from immunolab.schema.cells import EXPRESSION, PSEUDOBULK
+from immunolab.schema.endpoints import BY_SCORE, SCORE
 from immunolab.vocabulary.signatures import signature
 
 if TYPE_CHECKING:
@@ -334,8 +335,9 @@ def _scores(cells: AnnData, labels: str, scores: Mapping[str, Sequence[str] | st
                     "endpoint": f"{name}_in_{population}".replace(" ", "_"),
                     "population": population,
                     "parent": None,
+                    "definition": f"{BY_SCORE}{name}",
                     "value": row["value"],
-                    "unit": "score",
+                    "unit": SCORE,
                     "n_events": row["n_cells"],
                     "n_parent": None,
                     "flag": row["flag"],

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Probability above which a cell fails. On the cells named above 0.4 finds 38, 23 and 20 % of the planted doublets and
 # loses 0.1, 0.2 and 0.6 % of the others; 0.6 would find 2, 3 and 0 %.
 DOUBLET_LIMIT = 0.4
-_FEWEST_CELLS = 200  # of a sample: fewer do not show which kinds of cells a sum is made of
+FEWEST_SCORED = 200  # of a sample: fewer do not show which kinds of cells a sum is made of
 _FEWEST_GENES = 500  # in a targeted panel of fewer a sum of two kinds looks like a third kind
 MOST_OF_A_RUN = 20_000  # cells: one droplet run holds no more, so that a larger sample is several runs
 # Cells that doublets are simulated from and neighbours are looked for among: time grows with the square of all. With
@@ -65,7 +65,7 @@ def doublet_scores(counts: csr_matrix, sample_ids: NDArray[np.object_]) -> NDArr
     scores = np.zeros(counts.shape[0])
     for number, sample in enumerate(dict.fromkeys(sample_ids)):
         own = np.flatnonzero(sample_ids == sample)
-        if len(own) >= _FEWEST_CELLS:
+        if len(own) >= FEWEST_SCORED:
             scores[own] = _scores(counts, own, np.random.default_rng([0, number]))
     return scores
 

@@ -70,5 +70,8 @@ def definition_of(name: str, by_protein: Collection[str]) -> str | None:
         return None
     if name == "CD4_naive" and name in by_protein and "CD4_CM" not in by_protein:
         return "CD45RA+ (CCR7 not assessed)"
-    gated = name in by_protein or border_of(name) in by_protein
-    return known.definition if gated or name not in _BY_SCORE else _BY_SCORE[name]
+    if name in by_protein or border_of(name) in by_protein:
+        return known.definition
+    if name in _BY_SCORE:
+        return _BY_SCORE[name]
+    return known.definition if by_protein else None  # genes alone show no marker of a gate

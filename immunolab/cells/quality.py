@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.cells.doublets import DOUBLET_LIMIT, MOST_OF_A_RUN, doublet_scores
+from immunolab.cells.doublets import DOUBLET_LIMIT, FEWEST_SCORED, MOST_OF_A_RUN, doublet_scores
 from immunolab.events.cells import counts_of, proteins_are_counts, proteins_of, sample_ids_of
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY
@@ -108,7 +108,12 @@ def _unchecked(limits: Sequence[_Limit], samples: NDArray[np.object_]) -> Iterat
         yield "no counts: counts, mitochondrial share and doublets are not checked"
     elif Check.COUNTS in names and Check.MITOCHONDRIAL_PERCENT not in names:
         yield "no mitochondrial genes (MT-...): their share is not checked"
-    for sample, n in zip(*np.unique(samples.astype(str), return_counts=True), strict=True):
+    sizes = dict(zip(*np.unique(samples.astype(str), return_counts=True), strict=True))
+    small = [name for name, n in sizes.items() if n < FEWEST_SCORED]
+    if small and Check.DOUBLET_SCORE in names:
+        which = f"in {len(small)} of {len(sizes)} samples, which have" if len(sizes) > 1 else "in"
+        yield f"doublets are not looked for {which} fewer than {FEWEST_SCORED} cells"
+    for sample, n in sizes.items():
         if n > MOST_OF_A_RUN and Check.DOUBLET_SCORE in names:
             what = f"{n:,} cells are more than one droplet run holds"
             yield f"{sample}: {what}; doublets are scored as of one run, which finds fewer: name the runs as samples"

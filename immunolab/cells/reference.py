@@ -14,8 +14,9 @@ from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.population_tree import parents_of
 from immunolab.cells.quality import CellQuality
 from immunolab.cells.reference_classifier import Calls, HeldOut, Values, classify
+from immunolab.cells.reference_evidence import is_informative, own_evidence
 from immunolab.cells.reference_lineages import contradicted_lineages, lineage_of_labels
-from immunolab.cells.reference_siblings import PARENT, contradicted, is_of
+from immunolab.cells.reference_siblings import PARENT, chance_between_siblings, contradicted, is_of
 from immunolab.clustering.expression import Array
 from immunolab.clustering.names import UNASSIGNED
 from immunolab.errors import InputError, Problem, nearest
@@ -36,6 +37,8 @@ _MOST_CELLS = 3_000  # of a label that are learnt from: ten labels are then seco
 _FEWEST_GENES, _FEWEST_PROTEINS = 100, 3  # in common; celltypist refuses below a third of a model's some 500 genes
 _OF_A_LABEL, _VARIABLE = 300, 1_500  # genes looked at: that part a label best, and that vary most in either data set
 _NAMED_MISSING = 8  # genes that a note names
+_DONOR_COLUMNS = ("donor_id", "donor", "patient_id", "patient", "subject_id", "subject", "individual")
+_FEWEST_SAMPLES = 4  # to hold out whole ones where donors are not named: fewer may be one person in several states
 _UNSURE = 0.5  # of all cells unlike the reference: then it is another tissue, platform or state, which is said
 _PHASES = ("quality", "neighbours", "reference", "labels")
 _LINEAGES = {"CD3": "lymphocytes", "NK": "lymphocytes", "B": "lymphocytes", "Plasma": "lymphocytes"}
@@ -70,14 +73,15 @@ def label_by_reference(cells: AnnData, reference: AnnData, labels: str, *, seed:
         next_phase()
         some = cells if len(passed) == cells.n_obs else cells[passed]
         learnt, query, notes = _in_common(known, own, some)
-        samples = [str(name) for name in sample_ids_of(known)]
-        calls, held = classify(learnt, own, samples, query, (of_known.points, points[passed]), seed)
+        groups, of = _groups(known)
+        names = {str(name): population_called(str(name)) for name in np.unique(own)}
+        evidence = _evidence(own, of_known, by_itself, passed, names)
+        calls, held = classify(learnt, own, groups, query, (of_known.points, points[passed]), seed, evidence)
         next_phase()
-    names = {str(name): population_called(str(name)) for name in calls.classes}
     lineages = [lineage_of_labels(one.table["label"].to_numpy(dtype=object)) for one in (of_known, by_itself)]
     away, of_lineages = contradicted_lineages((own, lineages[0]), (calls.best, lineages[1][passed]), names)
     calls = replace(calls, like=np.where(away, 0.0, calls.like))
-    said = (*quality.notes, *left_out, *notes, *_said(calls, held), *of_lineages)
+    said = (*quality.notes, *left_out, *notes, *_said(calls, held, of), *of_lineages)
     return _labelled(cells, passed, calls, said, points, quality, by_itself, (own, of_known))
 
 
@@ -105,6 +109,35 @@ def _learnt(reference: AnnData, labels: str, seed: int) -> tuple[AnnData, NDArra
     if unlabelled := int((own == "").sum()):
         said.append(f"{unlabelled} of {len(own)} cells of the reference have no label; they are not learnt from")
     return reference[chosen].copy(), own[chosen], tuple(said)
+
+
+def _evidence(
+    labels: NDArray[np.object_],
+    of_known: LabelledCells,
+    by_itself: LabelledCells,
+    passed: NDArray[np.int64],
+    names: Mapping[str, str],
+) -> tuple[Array, Array] | None:
+    """Return what the cells' own genes and proteins say of each label, None where that is nothing in the reference."""
+    first = own_evidence(of_known, list(names.values()))
+    if not is_informative(first, np.searchsorted(np.array(list(names), dtype=object), labels)):
+        return None
+    return first, own_evidence(by_itself, list(names.values()))[passed]
+
+
+def _groups(reference: AnnData) -> tuple[NDArray[np.object_], str]:
+    """Return the donor of each cell of a reference, else its sample where there are several; and which of the two."""
+    by_lower = {str(name).lower(): name for name in reference.obs.columns}
+    for name in _DONOR_COLUMNS:
+        if name in by_lower:
+            donors = reference.obs[by_lower[name]].astype("string").fillna("").to_numpy(dtype=object)
+            if len(set(donors)) > 1 and "" not in set(donors):
+                return donors, "donors"
+            return np.full(reference.n_obs, "one", dtype=object), "donors"
+    samples = sample_ids_of(reference)
+    if len(set(samples)) >= _FEWEST_SAMPLES:
+        return samples, "samples"
+    return np.full(reference.n_obs, "one", dtype=object), "samples"
 
 
 def _in_common(
@@ -217,12 +250,15 @@ def _missing(reference: AnnData, labels: NDArray[np.object_], shared: set[str]) 
         yield f"{parting} are missing: {named}{more}"
 
 
-def _said(calls: Calls, held: HeldOut) -> Iterator[str]:
-    way = "samples" if held.by_sample else "cells"
+def _said(calls: Calls, held: HeldOut, of: str) -> Iterator[str]:
+    way = of if held.by_group else "cells"
     yield (
         f"labels are those of the reference: of its own held-out {way} {100 * held.accuracy:.1f} % are called rightly, "
         f"expected calibration error {100 * held.calibration_error:.1f} %"
     )
+    if not held.by_group:
+        why = "names no two donors" if held.n_groups == 1 else f"has labels that hardly two {of} share"
+        yield f"the reference {why}: its probabilities hold within it, and may be too high in other donors"
     share = float(calls.unlike.mean()) if len(calls.unlike) else 0.0
     if share:
         yield f"{100 * share:.1f} % of the cells are unlike the reference and get none of its labels"
@@ -247,6 +283,7 @@ def _labelled(
     sure[passed] = np.where(calls.unlike, 0.0, calls.probability.max(axis=1))
     against, of_siblings = contradicted(by_itself, label, names, reference)
     label[against] = PARENT
+    sure = np.minimum(sure, chance_between_siblings(by_itself, label, names))
     chance: dict[str, Array] = {}
     for column, name in enumerate(calls.classes):
         values = chance.setdefault(names[str(name)], np.full(cells.n_obs, np.nan))

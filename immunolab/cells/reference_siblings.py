@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from immunolab.cells.label import LabelledCells
 from immunolab.cells.population_tree import parents_of
+from immunolab.clustering.expression import Array
 
 Labels = NDArray[np.object_]
 Mask = NDArray[np.bool_]
@@ -107,6 +108,28 @@ def contradicted(
         against |= of_sibling
         notes += [note] if note else []
     return against, tuple(notes)
+
+
+def chance_between_siblings(own: LabelledCells, label: Labels, names: Mapping[str, str]) -> Array:
+    """Return the highest probability that a label can have: of the only sibling's, what the cell's own genes give it.
+
+    A reference without CD8 T cells is as sure of CD4 in a CD8 cell as in a CD4 cell.
+
+    Parameters
+    ----------
+    own
+        Labels of the cells by their own genes and proteins.
+    label
+        By the reference.
+    names
+        The reference's labels, and what `population_called` makes of them.
+    """
+    most = np.ones(len(label))
+    has = _SIBLING.get(lacking(names.values()), "")
+    if has in own.chance:
+        given = _given(label, has) & np.isfinite(own.chance[has])
+        most[given] = own.chance[has][given]
+    return most
 
 
 def _given(label: Labels, sibling: str) -> Mask:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 
 import numpy as np
@@ -11,28 +11,32 @@ from numpy.typing import NDArray
 
 from immunolab.cells.label import LabelledCells
 from immunolab.cells.population_tree import border_of, definition_of, parents_of, path_of
+from immunolab.cells.pseudobulk import FEWEST_CELLS
 from immunolab.clustering.som import train_map
 from immunolab.events.subsample import drawn_rows
 from immunolab.quantify import endpoint_values
-from immunolab.schema.flags import count_flags, split
+from immunolab.schema.endpoints import BY_SCORE, MOSTLY, SCORE
+from immunolab.schema.flags import WITHHELD, Flag, count_flags, split
 from immunolab.schema.gating import COUNTS
 from immunolab.study.endpoints import Assay, Endpoint, PairedChange, PercentOfParent, SampleCounts
-from immunolab.study.sheet import Study
+from immunolab.study.sheet import DEFAULT_SOURCE, Study
+from immunolab.vocabulary.signatures import signature
 
 _SUFFIX = "_cells"  # of the id of an endpoint that flow measures as well; `Endpoint.repeats` says of which
 # Families, each moderated and adjusted by itself: single cells must not change what flow says, nor clusters either.
-_CELLS, _CLUSTERS = "cells", "clusters of cells"
+_CELLS, _CLUSTERS, _COMPOSITION = "cells", "clusters of cells", "composition of cells"
 RESPONSES = {"Treg": "IL2_STAT5_response", "CD4": "IFN_response"}
 _N_CLUSTERS = 15  # the default of the command for flow
 _TRAIN_ON = 50_000  # cells: half of what flow's clusters are trained on, in twice as many dimensions
 _CELLS_A_CLUSTER = 10  # fewer cells than this for each cluster are not clustered
 
 
-def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFrame:
+def population_counts(found: LabelledCells, samples: Sequence[str], genes: Collection[str]) -> pd.DataFrame:
     """Return rows of `COUNTS` with ``modality``: cells of every population in every sample.
 
     What is doubtful about the border of a population is a flag of its rows, as in a gated tube: a border put too high
-    takes most of a small population away, and the count alone does not show it.
+    takes most of a small population away, and the count alone does not show it. Nor does the count of a subset that a
+    signature defines of which more than half of the genes are absent: it is withheld.
 
     Parameters
     ----------
@@ -40,6 +44,8 @@ def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFr
         Labelled cells of all samples.
     samples
         sample_id of each sample that gets rows.
+    genes
+        Genes that some cell shows.
     """
     doubts = _doubts(found.thresholds)
     own_of = found.table["sample_id"].to_numpy()
@@ -52,9 +58,17 @@ def population_counts(found: LabelledCells, samples: Sequence[str]) -> pd.DataFr
         for name, parent in parents.items():
             path = path_of(name, parents)
             definition = found.definition or definition_of(name, found.by_protein)
-            doubt = doubts.get((sample, border_of(name)), ())
+            doubt = [*doubts.get((sample, border_of(name)), ()), *_genes_missing(definition, genes)]
             rows.append(_row(sample, name, parent or "root", path, n[name], n[parent], definition, doubt))
     return COUNTS.frame(rows)
+
+
+def _genes_missing(definition: str | None, genes: Collection[str]) -> Iterator[str]:
+    """Yield the flag of a population whose signature has more genes absent than there."""
+    if definition and definition.startswith(BY_SCORE) and "-" not in definition:  # naive less memory: by their kinds
+        wanted = signature(definition.removeprefix(BY_SCORE))
+        if 2 * sum(gene in genes for gene in wanted) < len(wanted):
+            yield Flag.MISSING_GENES
 
 
 def _doubts(thresholds: pd.DataFrame) -> dict[tuple[str, str], list[str]]:
@@ -98,7 +112,7 @@ def cluster_counts(found: LabelledCells, samples: Sequence[str], seed: int) -> p
 
 def _commonest(labels: NDArray[np.object_]) -> str | None:
     names, sizes = np.unique(labels.astype(str), return_counts=True)
-    return f"mostly {names[sizes.argmax()]}" if len(names) else None
+    return f"{MOSTLY}{names[sizes.argmax()]}" if len(names) else None
 
 
 def _row(
@@ -119,29 +133,37 @@ def _row(
         "definition": definition,
         "n_events": n,
         "n_parent": n_parent,
-        "percent_of_parent": 100.0 * n / n_parent if n_parent else None,
+        "percent_of_parent": 100.0 * n / n_parent if n_parent and WITHHELD.isdisjoint(doubts) else None,
         "flag": ";".join(dict.fromkeys((*doubts, *count_flags(n, n_parent)))) or None,
         "modality": "single_cell",
     }
 
 
-def cell_endpoints(study: Study, clusters: pd.DataFrame, responses: Mapping[str, object]) -> tuple[Endpoint, ...]:
+def cell_endpoints(
+    study: Study, found: LabelledCells, clusters: pd.DataFrame, responses: Mapping[str, object]
+) -> tuple[Endpoint, ...]:
     """Return the endpoints that single cells answer.
 
     Where the study also has flow, the study's own are exploratory: one visit is then measured twice, and only one of
-    the two is the registered endpoint. Shares of clusters and response scores always are.
+    the two is the registered endpoint. The share of every labelled population in its parent, shares of clusters and
+    response scores always are. A study of cells alone that registers nothing compares these as its own endpoints.
 
     Parameters
     ----------
     study
         The study.
+    found
+        Its labelled cells.
     clusters
         Counts of clusters.
     responses
         Subsets with a response score.
     """
     counted = [e for e in study.endpoints if e.counted and not e.needs.blood_count]
-    if any(s.modality != "single_cell" and not s.control_of for s in study.samples):
+    own = registers_nothing(study)
+    if own:
+        counted = [e for e in counted if e.share and set(e.share) <= found.members.keys()]
+    elif any(s.modality != "single_cell" and not s.control_of for s in study.samples):
         counted = [replace(e, id=f"{e.id}{_SUFFIX}", role="exploratory", family=_CELLS, repeats=e.id) for e in counted]
     of_clusters = [
         PercentOfParent(
@@ -159,13 +181,41 @@ def cell_endpoints(study: Study, clusters: pd.DataFrame, responses: Mapping[str,
             id=_response_id(name),
             source="signature of the vocabulary",
             role="exploratory",
-            family=_CELLS,
+            family="" if own else _CELLS,
             variable=f"{RESPONSES[name]} in {name}",
-            unit="score",
+            unit=SCORE,
         )
         for name in responses
     ]
-    return (*counted, *of_clusters, *of_responses)
+    known = {e.share for e in counted}
+    of_labels = [e for e in _composition(found, "" if own else _COMPOSITION) if e.share not in known]
+    return (*counted, *of_responses, *of_labels, *of_clusters)
+
+
+def registers_nothing(study: Study) -> bool:
+    """Return whether a study is of single cells alone, without a trial and without endpoints of its own.
+
+    Parameters
+    ----------
+    study
+        The study.
+    """
+    of_cells = all(s.modality == "single_cell" for s in study.samples)
+    return of_cells and study.trial is None and all(e.source == DEFAULT_SOURCE for e in study.endpoints)
+
+
+def _composition(found: LabelledCells, family: str) -> Iterator[Endpoint]:
+    """Yield the share of each labelled population in its parent, of those with cells enough to be compared."""
+    for name, parent in parents_of(found.members).items():
+        if parent in found.members and found.members[name].sum() >= FEWEST_CELLS:
+            yield PercentOfParent(
+                id=f"cells_{name}_pct_{parent}".replace(" ", "_"),
+                source="labels of single cells",
+                role="exploratory",
+                family=family,
+                population=name,
+                parent=parent,
+            )
 
 
 def registered_parts(study: Study, found: LabelledCells) -> tuple[Endpoint, ...]:
@@ -192,7 +242,7 @@ def registered_parts(study: Study, found: LabelledCells) -> tuple[Endpoint, ...]
         share = stated | {"id": f"{one.id}_pct_{one.parent.lower()}"}
         parts.append(PercentOfParent(**share, population=one.population, parent=one.parent))
         for name in one.signatures:
-            score = stated | {"id": f"{one.id}_{name}", "unit": "score"}
+            score = stated | {"id": f"{one.id}_{name}", "unit": SCORE}
             parts.append(PairedChange(**score, variable=f"{name} in {one.population}"))
     return tuple(parts)
 
@@ -251,9 +301,9 @@ def response_row(
         "endpoint": endpoint or _response_id(name),
         "population": name,
         "parent": None,
-        "definition": f"score.{signature or RESPONSES[name]}",
+        "definition": f"{BY_SCORE}{signature or RESPONSES[name]}",
         "value": row["value"],
-        "unit": "score",
+        "unit": SCORE,
         "n_events": int(row["n_cells"]),
         "n_parent": None,
         "flag": row["flag"],

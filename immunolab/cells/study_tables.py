@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from immunolab.cells.compare import counts_table
@@ -94,11 +95,11 @@ def cell_tables(
     found = _labelled(study, samples, cells, seed)
     names = [sample.sample_id for sample in samples]
     clusters = cluster_counts(found, names, seed)
-    counts = pd.concat([population_counts(found, names), clusters], ignore_index=True)
+    counts = pd.concat([population_counts(found, names, _genes_shown(cells)), clusters], ignore_index=True)
     scores = _responses(cells, found)
     parts = registered_parts(study, found) if has_genes(cells) else ()
     further = _part_scores(study, cells, found)
-    endpoints = (*cell_endpoints(study, clusters, scores), *parts)
+    endpoints = (*cell_endpoints(study, found, clusters, scores), *parts)
     rows = []
     for sample in samples:
         own = [*endpoint_rows(endpoints, counts, sample.sample_id)]
@@ -118,6 +119,13 @@ def cell_tables(
         expression,
         (*found.notes, *untested),
     )
+
+
+def _genes_shown(cells: AnnData) -> frozenset[str]:
+    """Return the genes that some cell shows; none without genes."""
+    if not has_genes(cells):
+        return frozenset()
+    return frozenset(cells.var_names[np.asarray(cells.X.getnnz(axis=0)).ravel() > 0].astype(str))
 
 
 def _labelled(study: Study, samples: Sequence[Sample], cells: AnnData, seed: int) -> LabelledCells:

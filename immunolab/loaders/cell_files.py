@@ -30,9 +30,7 @@ def open_cells(source: Path, *, backed: bool = False) -> Any:
     DataFileError
         The file is missing, is no single-cell file, is damaged, or cannot be left in the file.
     """
-    if not is_there(source):
-        raise DataFileError("there is no such file", str(source), "check the path")
-    kind = _kind(source)
+    kind = kind_of_cells(source)
     if backed and kind != "h5ad":
         hint = "read_cells(file) once without backed, write_h5ad, and open that file"
         raise DataFileError("only an h5ad file can be left on the disk (backed)", str(source), hint)
@@ -41,7 +39,21 @@ def open_cells(source: Path, *, backed: bool = False) -> Any:
     return {"mtx": read_folder, "zarr": _read_zarr, "10x": _read_10x, "h5mu": read_h5mu}[kind](source)
 
 
-def _kind(source: Path) -> str:
+def kind_of_cells(source: Path) -> str:
+    """Return which kind of single-cell file this is: h5ad, h5mu, zarr, 10x or mtx; by its first bytes and groups.
+
+    Parameters
+    ----------
+    source
+        File or folder.
+
+    Raises
+    ------
+    DataFileError
+        The file is missing, is no single-cell file, or is damaged.
+    """
+    if not is_there(source):
+        raise DataFileError("there is no such file", str(source), "check the path")
     if source.is_dir():
         return "zarr" if any((source / name).exists() for name in _ZARR) else "mtx"
     with source.open("rb") as handle:

@@ -24,6 +24,7 @@ from immunolab.events.cells import (
 )
 from immunolab.loaders.cell_features import Features, check_rows_are_cells, hashtag_samples, split_features
 from immunolab.loaders.cell_files import open_cells
+from immunolab.loaders.cell_header import sample_column
 from immunolab.loaders.cell_matrices import dense_proteins, recognise
 from immunolab.loaders.cell_proteins import find_proteins
 from immunolab.loaders.empty_droplets import add_background
@@ -33,22 +34,6 @@ from immunolab.loaders.whole_matrix import check_droplets, with_all_genes
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_SAMPLE_COLUMNS = (
-    "sample_id",
-    "sample",
-    "sampleid",
-    "sample_name",
-    "library_id",
-    "library",
-    "orig.ident",
-    "hash.id",
-    "hto_classification",
-    "donor_id",
-    "donor",
-    "patient_id",
-    "patient",
-    "subject",
-)
 _HASHTAG_KEYS = ("hto", "hashtags", "hashtag", "hashing")
 
 
@@ -267,9 +252,8 @@ def _samples(
             hint = f"{nearest(column, known)} it has: {', '.join(known) or 'none'}".strip()
             raise DataFileError(f"obs has no column '{column}'", where, hint)
         return _texts(data.obs[column]), ()
-    by_lower = {name.lower(): name for name in known}
-    found = next((by_lower[name] for name in _SAMPLE_COLUMNS if name in by_lower), None)
-    if found is not None:
+    found = sample_column(known)
+    if found:
         return _texts(data.obs[found]), (f"samples are named by obs['{found}']",)
     key = next((k for k in data.obsm if str(k).lower() in _HASHTAG_KEYS), None)
     if key is not None:

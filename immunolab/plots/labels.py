@@ -14,7 +14,7 @@ import pandas as pd
 
 from immunolab.plots.style import colour
 from immunolab.schema.csv_files import cell_text
-from immunolab.schema.endpoints import POINTS
+from immunolab.schema.endpoints import BY_SCORE, MOSTLY, POINTS, SCORE
 from immunolab.schema.flags import UNQUANTIFIED, split
 from immunolab.vocabulary.display_names import display_name, parent_name, unit_name
 from immunolab.vocabulary.populations import definitions as all_definitions
@@ -49,13 +49,19 @@ class EndpointLabel:
 
     @property
     def display(self) -> str:
-        """``effector Tfh``: the population or variable as the vocabulary writes it."""
-        return display_name(self.population)
+        """``effector Tfh``: population or variable as the vocabulary writes it; of a score ``Treg core in Treg``."""
+        of = display_name(self.population)
+        return f"{display_name(self.definition)} in {of}" if self._scored else of
 
     @property
     def name(self) -> str:
         """``Treg (CD25hi CD127lo)``."""
-        return f"{self.display} ({self.definition})" if self.definition else self.display
+        return f"{self.display} ({self.definition})" if self.definition and not self._scored else self.display
+
+    @property
+    def _scored(self) -> bool:
+        """Whether the value is the score of a signature, which ``definition`` then names, in a population's cells."""
+        return self.unit == SCORE and bool(self.definition)
 
     @property
     def quantity(self) -> str:
@@ -132,14 +138,19 @@ def label(row: Mapping[str, object] | pd.Series, definitions: Mapping[str, str] 
     """
     words = definition_words() if definitions is None else definitions
     population = cell_text(row["population"])
-    parts = [words.get(part, part.removeprefix(f"{population} ")) for part in definition_ids(row.get("definition"))]
-    return EndpointLabel(
-        cell_text(row["endpoint"]),
-        population,
-        " / ".join(parts),
-        cell_text(row.get("parent")),
-        cell_text(row["unit"]),
-    )
+    unit = cell_text(row["unit"])
+    parts = [
+        words.get(part) or _of_cells(part.removeprefix(f"{population} "), unit)
+        for part in definition_ids(row.get("definition"))
+    ]
+    return EndpointLabel(cell_text(row["endpoint"]), population, " / ".join(parts), cell_text(row.get("parent")), unit)
+
+
+def _of_cells(part: str, unit: str) -> str:
+    """Return what defines a population, cluster or score of single cells in words; other definitions as they are."""
+    if part.startswith(BY_SCORE):
+        return part.removeprefix(BY_SCORE) if unit == SCORE else "by a score of genes"
+    return f"{MOSTLY}{display_name(part.removeprefix(MOSTLY))}" if part.startswith(MOSTLY) else part
 
 
 def labels(endpoints: pd.DataFrame, definitions: Mapping[str, str] | None = None) -> dict[str, EndpointLabel]:

@@ -141,7 +141,8 @@ def _forest_axis(ax: Axes, plot: Axes, drawn: list[float], bottom: float) -> Non
     plot.set_xlim(2**-reach, 2**reach)
     step = max(1, int(reach) // 3)
     ticks = [2.0**k for k in range(-step * (int(reach) // step), int(reach) + 1, step)]
-    plot.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    # far from 1 a decimal is so long that neighbours run into each other
+    plot.set_xticks(ticks, [f"1/{1 / tick:g}" if tick < 1 < step else f"{tick:g}" for tick in ticks])
     plot.minorticks_off()
     plot.tick_params(labelsize=SMALL)
     plot.axvline(1, color="#777777", linewidth=0.7, zorder=1)

@@ -18,6 +18,12 @@ from immunolab.schema.table import Table
 POINTS = "percentage points"
 """Unit of a difference of two percentages, as of a stimulated tube and its control; below 0 as it comes."""
 
+SCORE = "score"
+"""Unit of the mean score of a signature of genes in a population's cells; ``definition`` names the signature."""
+
+BY_SCORE, MOSTLY = "score.", "mostly "
+"""Beginnings of a ``definition`` of single cells: what a signature defines, and a cluster by its commonest label."""
+
 _CYCLE = Column(
     "cycle",
     "integer",

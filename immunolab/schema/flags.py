@@ -407,7 +407,7 @@ READERS = frozenset({Flag.OVERRIDDEN, Flag.BELOW_OVERRIDE})
 UNQUANTIFIED = frozenset({Flag.BELOW_LOD, Flag.BELOW_LOQ, Flag.BELOW_LIMIT, Flag.ABOVE_LIMIT, Flag.TOO_FEW_EVENTS})
 """Flags of values outside what the assay can quantify; drawn with an open symbol."""
 
-WITHHELD = frozenset({Flag.NO_BORDER, Flag.IMPLAUSIBLE, Flag.NO_SIGNAL})
+WITHHELD = frozenset({Flag.NO_BORDER, Flag.IMPLAUSIBLE, Flag.NO_SIGNAL, Flag.MISSING_GENES})
 """Flags of a population that was counted, but whose number is not shown, nor that of any share of it or in it."""
 
 VERDICTS = {

@@ -34,7 +34,10 @@ from immunolab.study.study_problems import (
 )
 from immunolab.study.trial import Trial, load_trial
 
-__all__ = ["PanelChoice", "PlannedComparison", "Sample", "Study", "read_study"]
+__all__ = ["DEFAULT_SOURCE", "PanelChoice", "PlannedComparison", "Sample", "Study", "read_study"]
+
+DEFAULT_SOURCE = "default of immunolab"
+"""Source of the endpoints of a study without a trial that declares none."""
 
 _STRATEGY_FILES = (".yaml", ".yml", ".xml", ".wsp")
 _TABLES = ("measurements", "adverse_events", "outcomes", "intercurrent_events", "methods_module")
@@ -211,7 +214,7 @@ def _default_endpoints() -> tuple[Endpoint, ...]:
     return tuple(
         PercentOfParent(
             id=f"{population.lower()}_pct_{suffix}",
-            source="default of immunolab",
+            source=DEFAULT_SOURCE,
             role="exploratory",
             population=population,
             parent=parent,

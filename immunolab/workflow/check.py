@@ -16,6 +16,7 @@ from immunolab.study.names import alike
 from immunolab.study.sample import files_twice
 from immunolab.study.sheet import Sample, Study, named_tubes, read_study
 from immunolab.study.timeline import timeline_quality, visits_out_of_order
+from immunolab.workflow.check_cells import cell_problems
 from immunolab.workflow.check_overrides import check_overrides
 from immunolab.workflow.check_runs import StudyHeaders
 from immunolab.workflow.check_stains import panel_stains
@@ -67,13 +68,14 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
     if study is None:
         return Checked(_gathered((*faults, *_unusable(named_tubes(source)))), (), 0, 0)
     samples = [s for s in study.samples if s.modality != "single_cell"]
-    n_patients = len({s.patient_id for s in samples if not s.bridge})
+    n_samples, n_patients = len(study.samples), len({s.patient_id for s in study.samples if not s.bridge})
     panels, faults = attempt(lambda: read_panels(study, allow_code=allow_code))
     clinic, clinic_faults = attempt(lambda: read_clinic(study))
-    problems = [*faults, *clinic_faults]
+    of_cells, said_of_cells = cell_problems(study)
+    problems = [*faults, *clinic_faults, *of_cells]
     if panels is None:
         problems += _unusable(sample.file for sample in samples)
-        return Checked(_gathered(problems), (), len(samples), n_patients)
+        return Checked(_gathered(problems), (), n_samples, n_patients)
     found = _check_tubes(study, samples, panels)
     asked = tuple(endpoint for endpoint in study.endpoints if not clinic_faults or endpoint.counted)
     sentences = unmeasured(asked, study, panels, clinic, found.gated).sentences
@@ -86,9 +88,9 @@ def check_study(source: Path | str, *, allow_code: bool = False) -> Checked:
         *(*found.suspicious, *_files_twice(study), *_alike(study), *aliased),
         *(Problem(study.source.name, "", text, "") for text in sentences),
         *(*found.changes, *hardly, *bridges, *changed, *planned.notes),
-        *(*_without_sample(study, clinic), *_off_calendar(study), *found.notes),
+        *(*_without_sample(study, clinic), *_off_calendar(study), *found.notes, *said_of_cells),
     ]
-    return Checked(_gathered(problems), tuple(map(str, _gathered(notes))), len(samples), n_patients)
+    return Checked(_gathered(problems), tuple(map(str, _gathered(notes))), n_samples, n_patients)
 
 
 @dataclass

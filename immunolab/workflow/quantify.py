@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from immunolab.cells.study_rows import registers_nothing
 from immunolab.cells.study_tables import CellTables
 from immunolab.gating.overrides import Override
 from immunolab.quantify import endpoint_values
@@ -120,7 +121,8 @@ def quantify(
         tables["quality"] = joined(QUALITY, [tables["quality"], cells.quality])
         rows = [*(row | {"modality": by[row["sample_id"]]} for row in rows), *cells.rows]
         known = {e.id for e in cells.endpoints}
-        endpoints = (*(e for e in endpoints if e.id not in known), *cells.endpoints)
+        kept = () if registers_nothing(study) else (e for e in endpoints if e.id not in known)
+        endpoints = (*kept, *cells.endpoints)
     tables["endpoints"] = joined(ENDPOINTS, [ENDPOINTS.frame(rows), *([clinic.rows] if clinic else [])])
     tables["failures"] = FAILURES.frame(_failure_rows(study, failures))
     return Quantified(tables, tuple(done), endpoints, clinic.undeclared if clinic else (), bridges)

@@ -11,7 +11,7 @@ from immunolab.events.tube import Tube
 from immunolab.gating.panel_compatibility import lacking_markers
 from immunolab.gating.strategy import Strategy
 from immunolab.gating.strategy_file import builtin_names, builtin_strategy
-from immunolab.study.endpoints import Endpoint, StimulatedMinusUnstimulated
+from immunolab.study.endpoints import Assay, Endpoint, StimulatedMinusUnstimulated
 from immunolab.study.rows import UNSTIMULATED
 from immunolab.study.sheet import Study
 from immunolab.study.trial import Trial
@@ -212,9 +212,12 @@ def _source_of(
 ) -> tuple[set[str], set[str]]:
     """Return the names an endpoint needs, and those there are of their kind."""
     needs = endpoint.needs
+    of_cells = any(s.modality == "single_cell" for s in study.samples)
+    if of_cells and isinstance(endpoint, Assay) and endpoint.population:
+        return set(), set()  # the cells answer it, or say why they do not
     if endpoint.counted:
         drawn = [panel.gates.declared is None for panel in panels.values()]
-        if any(drawn) or any(s.modality == "single_cell" for s in study.samples):
+        if any(drawn) or of_cells:
             return set(), set()  # names of imported gates and of cells are matched when they are read
         needed = {*needs.populations, *([_COUNT] if needs.blood_count else [])}
         needed |= {_BEADS} if needs.beads else set()

@@ -33,7 +33,7 @@ def findings(run: Run) -> tuple[EndpointFinding, ...]:
 
 
 def answers(run: Run) -> tuple[str, ...]:
-    """Return a line for each primary endpoint, for the first endpoint where none is primary.
+    """Return a line for each primary endpoint, for the first endpoint that was compared where none is primary.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def answers(run: Run) -> tuple[str, ...]:
         The finished run.
     """
     found = findings(run)
-    chosen = [one for one in found if one.role == "primary"] or found[:1]
+    chosen = [one for one in found if one.role == "primary"] or [*(one for one in found if one.n), *found][:1]
     simulated = "simulated data, " if run.study.simulated else ""
     several = len({one.cohort for one in found}) > 1
     return tuple(f"{simulated}{f'{one.cohort}, ' if several else ''}{one.role} endpoint: {one.plain}" for one in chosen)

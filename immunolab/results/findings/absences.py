@@ -10,7 +10,7 @@ from immunolab.results.findings.finding import Absence
 from immunolab.results.findings.words import endpoint_name, listed
 from immunolab.results.run import Run, in_cohort
 from immunolab.schema.csv_files import cell_text
-from immunolab.schema.flags import Flag, flag, split
+from immunolab.schema.flags import Flag, flag, split, withheld
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name
 
@@ -159,12 +159,29 @@ def _failed(run: Run, patient: str, visit: str, endpoint: Endpoint) -> str:
     return "; ".join(f"sample {n} failed: {errors[n]}" for n in _ids(run, patient, visit) if n in errors)
 
 
+def withheld_because(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Return what the flags of rows without a value mean, each once.
+
+    Parameters
+    ----------
+    rows
+        Of ENDPOINTS.
+    """
+    words = _flagged(rows)
+    withholding = [word for word in words if withheld(word)]
+    return tuple(dict.fromkeys(flag(word).meaning for word in withholding or words))
+
+
+def _flagged(rows: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(word for text in rows["flag"] for word in split(text) if word not in _GENERAL))
+
+
 def _withheld(run: Run, rows: pd.DataFrame, endpoint: Endpoint, visit: str) -> str:
     """Return the reason that a flag or the score gives; "" where there is none."""
-    words = dict.fromkeys(word for text in rows["flag"] for word in split(text) if word not in _GENERAL)
+    words = _flagged(rows)
     if words:
         ids = ", ".join(dict.fromkeys(map(str, rows["sample_id"]))) if endpoint.counted else visit
-        return f"{ids}: {listed(dict.fromkeys(flag(word).meaning for word in words))} ({', '.join(words)})"
+        return f"{ids}: {listed(withheld_because(rows))} ({', '.join(words)})"
     scores = run.table("scores")
     own = scores[scores["patient_id"].isin(rows["patient_id"]) & (scores["visit"] == visit)]
     reasons = [cell_text(text) for text in own.loc[own["score"].isin(endpoint.needs.scores), "reason"]]

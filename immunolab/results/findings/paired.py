@@ -142,7 +142,7 @@ def claim(endpoint: Endpoint, row: pd.Series) -> tuple[Verdict, str]:
         Of SHIFTS.
     """
     word, wanted = direction(row), _registered(endpoint)
-    if word == "was not tested":
+    if word == "was not tested" and endpoint.direction != "unstated":
         return "unclear", f"nothing can be said of the registered direction ({wanted})"
     if endpoint.negative_control:
         return _control(row)
@@ -284,7 +284,8 @@ def _moved(run: Run, cohort: str, endpoint: Endpoint, word: str) -> str:
     """Return in how many patients the value was higher or lower, of those with both."""
     pairs = run.pairs
     own = pairs[(pairs["endpoint"] == endpoint.id) & in_cohort(pairs, cohort) & pairs["shift"].notna()]
-    higher, lower = int((own["shift"] > 0).sum()), int((own["shift"] < 0).sum())
+    same_value = own["before"] == own["after"]  # 0 of 95 and 0 of 101 differ by what is added to counts
+    higher, lower = (int(((sign * own["shift"] > 0) & ~same_value).sum()) for sign in (1, -1))
     n = len(own)
     if word == "rose":
         return f"higher in {higher} of {n_patients(n)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from immunolab.results.findings.absences import absences, patients_of
+from immunolab.results.findings.absences import absences, patients_of, withheld_because
 from immunolab.results.findings.finding import EndpointFinding
 from immunolab.results.findings.words import capital, endpoint_name, listed
 from immunolab.results.run import Run, in_cohort
@@ -37,6 +37,8 @@ def unmeasured_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFin
         plain = f"Measured at {at} in {n} patients, not compared: {_not_compared(values, endpoint)}."
     elif not names & set(run.declared):
         plain = "Registered, and not among the endpoints that study.yaml asks for."
+    elif reasons := withheld_because(own):
+        plain = f"Not evaluable in any sample: {listed(reasons)}."
     else:
         plain = f"Not measured in this study: it needs {_needs(endpoint)}{_lacking(run, endpoint)}."
     return EndpointFinding(
