@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import suppress
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -18,3 +21,19 @@ def data_folder(name: str = "") -> Path:
     if not path.exists():
         pytest.skip(f"real test data is absent: {name} (set IMMUNOLAB_TEST_DATA)")
     return path
+
+
+def copy_compiled(source: Path, target: Path) -> None:
+    """Copy a folder of Python files with what is compiled of them, by Python and by numba, wherever it is kept.
+
+    A copy has the times of its files, by which what is compiled is known to be theirs: to compile the package anew
+    takes each process five seconds.
+    """
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in target.rglob("*.py"):
+        original = source / path.relative_to(target)
+        beside = path.parent / "__pycache__"
+        for compiled in (cache_from_source(str(original)), *original.parent.glob(f"__pycache__/{path.stem}.*.nb[ci]")):
+            with suppress(FileNotFoundError):  # not compiled yet, or just being compiled by another process
+                beside.mkdir(exist_ok=True)
+                shutil.copy2(compiled, beside)

@@ -7,12 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from builders import REPOSITORY
+from builders import REPOSITORY, copy_compiled
 
 # A fenced block of a recipe: a file to create (its title names it), commands, or what the commands print.
 _BLOCK = re.compile(r'^```(?P<kind>\w+)(?: title="(?P<file>[^"]+)")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -46,15 +45,10 @@ def run(command: str, folder: Path) -> str:
     words = re.sub(r"^python\b", sys.executable, words)
     words = re.sub(r"^pytest\b", f"{sys.executable} -m pytest -p no:cacheprovider -n 0", words)
     environment = os.environ | {"PYTHONPATH": str(folder), "MPLBACKEND": "Agg"}
+    environment.pop("PYTHONPYCACHEPREFIX", None)  # what is compiled is beside the copy
     done = subprocess.run(words, cwd=folder, env=environment, shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
-
-
-def _copied(source: Path | str, target: Path | str) -> None:
-    """Copy a file with its time, by which what is compiled of it is known and not compiled again, half a minute."""
-    with suppress(FileNotFoundError):  # what another process of the tests was compiling has its name now
-        shutil.copy2(source, target)
 
 
 def test_there_is_a_recipe_for_each_kind_of_addition() -> None:
@@ -66,9 +60,9 @@ def test_a_recipe_works_as_written(name: str, tmp_path: Path) -> None:
     for part in _COPIED:
         source = REPOSITORY / part
         if source.is_dir():
-            shutil.copytree(source, tmp_path / part, copy_function=_copied)
+            copy_compiled(source, tmp_path / part)
         else:
-            _copied(source, tmp_path / part)
+            shutil.copy2(source, tmp_path / part)
     printed, commands, files = "", 0, 0
     for block in recipes()[name]:
         if block.file:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from builders import REPOSITORY
+from builders import REPOSITORY, copy_compiled
 from kills import processes, small_study, wait_for
 
 NOBODY = 65534  # the user without rights
@@ -27,8 +27,8 @@ class Account:
 
     def __init__(self, place: Path) -> None:
         self.place, self.study, self.out = place, place / "study", place / "out"
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(REPOSITORY / "immunolab", place / "package" / "immunolab", ignore=ignore)
+        copy_compiled(REPOSITORY / "immunolab", place / "package" / "immunolab")
+        self.installed = set((place / "package").rglob("*"))
         small_study(self.study, patients=2, events=2000)
         for folder in (place / "package", self.study):
             for path in [folder, *folder.rglob("*")]:
@@ -89,7 +89,7 @@ def test_a_study_is_checked_and_gates_are_placed_by_data_without_home(account: A
         "gate", str(tube), "--strategy", "treg_th17_tfh_teff", "-o", str(account.out / "gated"), home={}, code=0
     )
     assert pd.read_csv(account.out / "gated" / "counts.csv")["n_events"].max() == 2000
-    assert not list((account.place / "package").rglob("__pycache__"))
+    assert set((account.place / "package").rglob("*")) == account.installed
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
