@@ -37,8 +37,8 @@ STATES = {"CD4_naive": signature("CD4_naive"), "CD4_mem": signature("CD4_memory"
 HELPERS = {"Th1": signature("Th1"), "Th2": signature("Th2"), "Th17": signature("Th17"), "Tfh": signature("cTfh_blood")}
 
 
-def highest_score(cells: AnnData, sets: Mapping[str, Sequence[str]]) -> Labels:
-    """Return for each cell the set of genes with the highest score (`scanpy.tl.score_genes`)."""
+def highest_score(cells: AnnData, sets: Mapping[str, Sequence[str]], *, scaled: bool = False) -> Labels:
+    """Return for each cell the set of genes with the highest score (`scanpy.tl.score_genes`), scaled: in its own sd."""
     scores, data = {}, AnnData(cells.X, var=cells.var[[]], obs=cells.obs[[]])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -47,7 +47,10 @@ def highest_score(cells: AnnData, sets: Mapping[str, Sequence[str]]) -> Labels:
             if found:
                 scanpy.tl.score_genes(data, found, use_raw=False)
                 scores[name] = data.obs["score"].to_numpy()
-    return np.array(list(scores))[np.stack(list(scores.values()), axis=1).argmax(axis=1)]
+    table = np.stack(list(scores.values()), axis=1)
+    if scaled:
+        table = (table - table.mean(axis=0)) / np.maximum(table.std(axis=0), 1e-9)
+    return np.array(list(scores))[table.argmax(axis=1)]
 
 
 def _f1_of(what: str, truth: Labels, labels: Labels, baseline: Labels, names: Sequence[str]) -> Iterator[list[object]]:

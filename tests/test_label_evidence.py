@@ -13,10 +13,10 @@ from builders import data_folder
 from scipy.sparse import csr_matrix
 
 import immunolab as il
+from immunolab.cells.cd4_programmes import programme_genes, programmes_of
 from immunolab.cells.cd8_alone import among_one, share_of_other
-from immunolab.cells.helper_scores import beyond_random
 from immunolab.cells.label import LabelledCells, label_cells
-from immunolab.cells.marker_model import KindFit
+from immunolab.cells.marker_model import KindFit, MarkerCounts
 from immunolab.cells.protein_borders import two_groups
 from immunolab.cells.protein_lineages import ProteinEvidence, Stains, carriers
 from immunolab.cells.protein_stains import StainLevels, learn_stains
@@ -26,7 +26,7 @@ from immunolab.clustering.expression import nearest_cells
 from immunolab.errors import InputError
 from immunolab.events.cells import cell_data
 from immunolab.loaders.single_cell import interpret_cells
-from immunolab.vocabulary.signatures import expected_levels
+from immunolab.vocabulary.signatures import GeneProgramme, cd4_programmes, expected_levels
 
 DEPTH = 2500.0  # counts a cell, as 10x v3
 
@@ -139,30 +139,50 @@ def test_labels_do_not_depend_on_the_seed() -> None:
 
 
 def test_helper_subsets_are_reached_without_naive_cells_being_known() -> None:
-    named = name_cd4(3, Answers(helper={"Th1": np.array([4.0, 0.0, 0.5]), "Th17": np.array([0.0, 4.0, 0.4])}))
+    named = name_cd4(3, Answers(helper={"Th1": np.array([0.9, 0.0, 0.1]), "Th17": np.array([0.0, 0.8, 0.1])}))
     assert named.labels.tolist() == ["Th1", "Th17", "CD4"]
+
+
+def test_a_cell_of_some_helper_subset_has_the_first_ones_name_only_if_it_is_ahead() -> None:
+    named = name_cd4(2, Answers(helper={"Th1": np.array([0.4, 0.3]), "Th17": np.array([0.2, 0.3])}))
+    assert named.labels.tolist() == ["Th1", "CD4"]
+    assert named.confidence[0] == 0.4
 
 
 def test_a_helper_label_needs_more_than_random_genes_of_the_same_expression_give() -> None:
     rng = np.random.default_rng(0)
     rare = rng.poisson(0.08, (800, 300)).astype(np.float32)  # sparse, so that sums of ten genes have a long tail
     names = [f"G{i}" for i in range(300)]
-    programmes = dict(zip(("Th17", "Th1", "Th2", "Tfh"), (names[at : at + 10] for at in range(0, 40, 10)), strict=True))
-    # cells with a programme are neighbours of each other
-    near = np.vstack([rng.integers(80, size=(80, 15)), rng.integers(80, 800, size=(720, 15))])
+    table = {
+        name: GeneProgramme(("memory",), dict.fromkeys(names[at : at + 10], 5.0))
+        for name, at in zip(("Th17", "Th1", "Th2", "Tfh"), range(0, 40, 10), strict=True)
+    }
 
     def labels(counts: np.ndarray) -> np.ndarray:
-        cells = AnnData(csr_matrix(np.log1p(counts)), var=pd.DataFrame(index=names))
-        found = beyond_random(cells, programmes, near, np.ones(800, dtype=bool))
-        return name_cd4(800, Answers(helper=found)).labels
+        markers = MarkerCounts(counts, counts.sum(axis=1), tuple(names))
+        found = programmes_of(markers, np.zeros(800), table=table)
+        return name_cd4(800, Answers(helper=found.chance)).labels
 
-    assert (
-        labels(rare) != "CD4"
-    ).mean() <= 0.02  # 1 % is meant; .03 with a cell's spread and the tail of the same genes
+    assert (labels(rare) != "CD4").mean() <= 0.02
     rare[:80, :10] += rng.poisson(0.8, (80, 10))
     got = labels(rare)
     assert (got[:80] == "Th17").mean() >= 0.8
     assert (got[80:] != "CD4").mean() <= 0.02
+
+
+def test_activated_cells_are_no_regulatory_ones() -> None:
+    rng = np.random.default_rng(0)
+    table = cd4_programmes()
+    genes = programme_genes()
+    depth = 4000 * rng.gamma(6, 1 / 6, 600)
+    kind = np.repeat(["none", "activated", "Treg"], [420, 150, 30])
+    off = np.exp(rng.normal(0, 0.3, len(genes)))  # folds are not those of the table
+    folds = {name: np.array([one.genes.get(gene, 1.0) for gene in genes]) for name, one in table.items()}
+    level = np.array([folds.get(name, np.ones(len(genes))) for name in kind]) * off
+    counts = rng.poisson(0.08 * level * depth[:, None] / 1e4 * rng.gamma(1, 1, level.shape)).astype(np.float32)
+    chance = programmes_of(MarkerCounts(counts, depth, genes), np.zeros(600)).chance["Treg"]
+    assert (chance >= 0.5)[kind == "activated"].mean() <= 0.05
+    assert (chance >= 0.5)[kind == "Treg"].mean() >= 0.6
 
 
 def proteins(levels: dict[str, np.ndarray], *, obs: pd.DataFrame | None = None, seed: int = 0) -> AnnData:

@@ -10,27 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immunolab.cells.border_interval import with_interval
-from immunolab.cells.helper_scores import beyond_random
-from immunolab.cells.lineage import settle
+from immunolab.cells.cd4_programmes import Programmes, programme_genes, programmes_of
+from immunolab.cells.cd8_alone import LEAST_GAIN
+from immunolab.cells.lineage import settle, shares_and_fit
 from immunolab.cells.marker_model import fit_kinds, marker_counts
-from immunolab.cells.protein_borders import spread_of
 from immunolab.cells.proteins import ProteinGates
-from immunolab.cells.scores import above_reference, chance_above, relative_score, signature_level
+from immunolab.cells.scores import above_reference, chance_above, relative_score
 from immunolab.cells.space import cell_space
 from immunolab.cells.subsets import ABOVE_BACKGROUND, SURE, Answer, Answers
 from immunolab.clustering.expression import Array, Neighbours, similar_cells, smooth
 from immunolab.events.cells import has_genes
 from immunolab.gating.method_results import Cut
-from immunolab.gating.placement.methods.mixture import mixture
-from immunolab.gating.placement.methods.tail import tail
 from immunolab.schema.flags import Flag
-from immunolab.vocabulary.signatures import expected_levels, signature
+from immunolab.vocabulary.signatures import cd4_programmes, expected_levels, signature
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 Mask = NDArray[np.bool_]
-_HELPERS = {"Tfh": "cTfh_blood", "Th17": "Th17", "Th1": "Th1", "Th2": "Th2"}
+_HELPERS = ("Tfh", "Th17", "Th1", "Th2")
 _SPACE_SIGNATURES = ("Treg_core", "CD4_naive", "CD4_memory", "Th1", "Th2", "Th17", "cTfh_blood", "Teff_cytotoxic")
 _QUESTIONS = ("treg", "naive", "ccr7", "tfh", "cxcr3", "ccr6", "ccr4")
 _CD4_KINDS = ("CD4_naive", "CD4_memory", "CD4_effector")
@@ -40,19 +38,15 @@ _NEIGHBOURS = (
     15  # cells a score is smoothed over: more hide subsets of a few cells, fewer leave the loss of transcripts
 )
 _CYTOTOXIC_ABOVE = 6.0  # sd above naive cells (judgement: lower takes effector memory for cytotoxic cells)
-_SPREAD_SHARE = (
-    0.5  # standard error of a border between two groups, as a share of its distance between them (judgement)
-)
 
 
 @dataclass(frozen=True)
 class _GeneScores:
-    """Smoothed scores of CD4 T cells and how far they are believed, by signature; what is missing is named."""
+    """Smoothed scores of CD4 T cells and how far they are believed, by signature; what is missing is said."""
 
     values: Mapping[str, Array]
     trust: Mapping[str, float]
-    found: Mapping[str, tuple[str, ...]]
-    missing: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def cd4_answers(cells: AnnData, gates: ProteinGates, cd4: Mask, *, seed: int = 0) -> Answers:
@@ -67,7 +61,7 @@ def cd4_answers(cells: AnnData, gates: ProteinGates, cd4: Mask, *, seed: int = 0
     cd4
         Which cells are CD4 T cells.
     seed
-        Of random genes and drawn cells.
+        Of drawn cells.
     """
     answers = _by_proteins(gates, cd4)
     if has_genes(cells) and cd4.sum() >= 2:
@@ -78,7 +72,7 @@ def cd4_answers(cells: AnnData, gates: ProteinGates, cd4: Mask, *, seed: int = 0
 def _unanswered(answers: Answers) -> Sequence[str]:
     notes = []
     if answers.treg is None:
-        notes.append("Treg cannot be assessed: neither CD25 with CD127 nor half of the core genes")
+        notes.append("Treg cannot be assessed: neither CD25 with CD127 nor two of its genes")
     missing = [name for name in _QUESTIONS if getattr(answers, name) is None]
     if missing and not answers.helper:
         notes.append("not answered: " + ", ".join(missing))
@@ -114,19 +108,19 @@ def _inside(chance: Answer, cd4: Mask) -> Answer:
 
 
 def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, seed: int) -> Answers:
-    """Complete what proteins answer by signatures; borders of scores are placed once, on all samples."""
+    """Complete what proteins answer by programmes and signatures, learnt once on all samples."""
     genes = [gene for name in _SPACE_SIGNATURES for gene in signature(name)]
     neighbours = similar_cells(cell_space(cells, gates, cd4, genes=genes, seed=seed), _NEIGHBOURS, seed)
-    own = _genes_of(cells, cd4)
-    scores = _gene_scores(own, neighbours)
-    treg, note = known.treg, ""
-    if treg is None and "Treg_core" in scores.values:
-        treg, note = _treg_by_score(scores.values["Treg_core"], gates, seed)
+    scores = _gene_scores(_genes_of(cells, cd4), neighbours)
     naive = _naive_by_kinds(cells, cd4, neighbours, seed) if known.naive is None else known.naive
     memory = np.ones(int(cd4.sum()), dtype=bool) if naive is None else naive < SURE
     reference = memory if naive is None else ~memory
-    if treg is not None:
-        memory = memory & (treg < SURE)
+    found = programmes_of(
+        marker_counts(cells, cd4, wanted=programme_genes()),
+        np.zeros(len(memory)) if naive is None else naive,
+        seed=seed,
+    )
+    treg = _treg_by_genes(found, gates, seed) if known.treg is None else known.treg
 
     def over_reference(name: str, border: float) -> Answer:
         score = scores.values.get(name)
@@ -134,27 +128,27 @@ def _by_genes(cells: AnnData, gates: ProteinGates, cd4: Mask, known: Answers, se
             return None
         return chance_above(scores.trust[name] * above_reference(score, reference), border, 1.0)
 
-    helper, unparted = _helper_scores(own, scores, neighbours, memory)
     return replace(
         known,
         treg=treg,
         naive=naive,
-        helper=helper,
+        helper={name: found.chance[name] for name in _HELPERS if name in found.chance},
         effector=over_reference("CD4_Tem", ABOVE_BACKGROUND),
         cytotoxic=over_reference("Teff_cytotoxic", _CYTOTOXIC_ABOVE),
-        notes=(*known.notes, *scores.missing, *unparted, *([note] if note else [])),
+        notes=(*known.notes, *_lacking(found), *scores.notes),
     )
 
 
-def _helper_scores(
-    cells: AnnData, scores: _GeneScores, neighbours: Neighbours, memory: Mask
-) -> tuple[dict[str, Array], list[str]]:
-    """Return how far each helper score is beyond random genes, and what had too few genes to compare with."""
-    wanted = {name: scores.found[name] for name in _HELPERS.values() if name in scores.found}
-    beyond = beyond_random(cells, wanted, neighbours, memory)
-    lacking = [name for name in wanted if name not in beyond]
-    notes = [f"{', '.join(lacking)}: too few other genes to compare with; not scored"] if lacking else []
-    return {key: scores.trust[name] * beyond[name] for key, name in _HELPERS.items() if name in beyond}, notes
+def _lacking(found: Programmes) -> Sequence[str]:
+    """Return a line on each programme that has a label and lacks half of its genes."""
+    genes = cd4_programmes()
+    notes = []
+    for name in ("Treg", *_HELPERS):
+        lost = found.missing[name]
+        if 2 * len(lost) > len(genes[name].genes):
+            end = "it is named less often" if name in found.chance else "not assessed"
+            notes.append(f"{name}: {len(lost)} of {len(genes[name].genes)} genes are absent ({', '.join(lost)}); {end}")
+    return notes
 
 
 def _genes_of(cells: AnnData, among: Mask) -> AnnData:
@@ -168,24 +162,19 @@ def _gene_scores(cells: AnnData, neighbours: Neighbours) -> _GeneScores:
     """Return scores, half a cell's own and half its neighbours'; missing genes weaken a signature in proportion."""
     values: dict[str, Array] = {}
     trust: dict[str, float] = {}
-    found: dict[str, tuple[str, ...]] = {}
-    missing = []
-    helpers = set(_HELPERS.values())
-    for name in (*_HELPERS.values(), "Treg_core", "CD4_Tem", "Teff_cytotoxic"):
+    notes = []
+    for name in ("CD4_Tem", "Teff_cytotoxic"):
         genes = signature(name)
-        # helper scores are compared with random genes elsewhere; here only what of them was measured
-        score = (signature_level if name in helpers else relative_score)(cells, genes)
+        score = relative_score(cells, genes)
         absent = f"{name}: {len(score.missing)} of {len(genes)} genes are absent ({', '.join(score.missing)})"
-        if len(score.found) >= _FEWEST_GENES:
-            found[name] = score.found
-            if name not in helpers:
-                values[name] = (score.values + smooth(neighbours, score.values)) / 2
-            trust[name] = float(np.sqrt(score.share))
         if len(score.found) < _FEWEST_GENES:
-            missing.append(f"{absent}; not scored")
-        elif not score.usable:
-            missing.append(f"{absent}; it weighs {100 * trust[name]:.0f} %")
-    return _GeneScores(values, trust, found, tuple(missing))
+            notes.append(f"{absent}; not scored")
+            continue
+        values[name] = (score.values + smooth(neighbours, score.values)) / 2
+        trust[name] = float(np.sqrt(score.share))
+        if not score.usable:
+            notes.append(f"{absent}; it weighs {100 * trust[name]:.0f} %")
+    return _GeneScores(values, trust, tuple(notes))
 
 
 def _naive_by_kinds(cells: AnnData, cd4: Mask, neighbours: Neighbours, seed: int) -> Answer:
@@ -201,24 +190,25 @@ def _naive_by_kinds(cells: AnnData, cd4: Mask, neighbours: Neighbours, seed: int
     return settle(fit, neighbours, np.ones(int(cd4.sum()), dtype=bool))[:, 0]
 
 
-def _treg_by_score(score: Array, gates: ProteinGates, seed: int) -> tuple[Answer, str]:
-    """Cut the Treg core score between two groups; where they are not apart, over the main summit's tail."""
-    cut, method = _score_border(score)
-    if np.isnan(cut.value):
-        return None, "too few CD4 T cells for a border of the Treg score"
-    cut = with_interval(cut, score > cut.value, lambda rows: score > _score_border(score[rows])[0].value, seed)
-    gates.record("Treg", "Treg_core score", cut, method, channel="genes")
-    return chance_above(score, cut.value, _spread(cut, score)), ""
+def _treg_by_genes(found: Programmes, gates: ProteinGates, seed: int) -> Answer:
+    """Return the probability of the programme; the border recorded is the log odds from which it is over one half."""
+    if "Treg" not in found.chance:
+        return None
+    together = shares_and_fit(_against_none(found.odds))[1]
+    cut = Cut(-_log_odds(found.share), () if together >= LEAST_GAIN else (Flag.UNIMODAL,))
+
+    def place(rows: NDArray[np.int64]) -> Mask:
+        share = float(np.clip(shares_and_fit(_against_none(found.odds[rows]))[0][0], 1e-6, 1 - 1e-6))
+        return np.asarray(found.odds > -_log_odds(share))
+
+    cut = with_interval(cut, found.chance["Treg"] >= SURE, place, seed)
+    gates.record("Treg", "Treg log odds", cut, "mixture", channel="genes")
+    return found.chance["Treg"]
 
 
-def _score_border(score: Array) -> tuple[Cut, str]:
-    """Return the border of a score and its method; where two groups may be one, the tail reads high and says so."""
-    cut = mixture(score)
-    if np.isfinite(cut.value) and Flag.UNIMODAL not in cut.flags:
-        return cut, "mixture"
-    end = tail(score)
-    return replace(end, flags=tuple(dict.fromkeys((*end.flags, Flag.UNIMODAL)))), "tail"
+def _against_none(odds: Array) -> Array:
+    return np.column_stack([odds, np.zeros_like(odds)])
 
 
-def _spread(cut: Cut, score: Array) -> float:
-    return _SPREAD_SHARE * (cut.spread or spread_of(score))
+def _log_odds(share: float) -> float:
+    return float(np.log(share / (1 - share)))

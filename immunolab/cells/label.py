@@ -57,7 +57,7 @@ class LabelledCells:
     table
         cell_id, sample_id, label, confidence; one row a cell in file order.
     thresholds
-        Rows of `tables.THRESHOLDS`: borders of surface proteins and of the Treg score.
+        Rows of `tables.THRESHOLDS`: borders of surface proteins and of the log odds of Treg by genes.
     quality
         Limits, and which cells passed them.
     notes

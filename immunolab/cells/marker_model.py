@@ -95,7 +95,9 @@ class KindFit:
         return np.asarray(chance / chance.sum(axis=1, keepdims=True))
 
 
-def marker_counts(cells: AnnData, among: NDArray[np.bool_] | None = None) -> MarkerCounts:
+def marker_counts(
+    cells: AnnData, among: NDArray[np.bool_] | None = None, *, wanted: Sequence[str] = ()
+) -> MarkerCounts:
     """Return the counts of marker genes; where there are only logs, counts are worked back from the smallest value.
 
     Parameters
@@ -104,10 +106,12 @@ def marker_counts(cells: AnnData, among: NDArray[np.bool_] | None = None) -> Mar
         Under the storage contract, with genes.
     among
         Which cells; None takes all.
+    wanted
+        Symbols; empty takes those of `marker_levels.yaml`.
     """
     rows = slice(None) if among is None else np.flatnonzero(among)
     columns = gene_columns(cells)
-    genes = tuple(gene for gene in expected_levels().genes if gene in columns)
+    genes = tuple(gene for gene in wanted or expected_levels().genes if gene in columns)
     chosen = [columns[gene] for gene in genes]
     counts = counts_of(cells)
     if counts is not None:
@@ -204,7 +208,7 @@ def _rates(
     return np.asarray(own[:, None] * levels + ambient[:, None])
 
 
-def log_likelihood(counts: Array, depth: Array, rates: Array) -> Array:
+def log_likelihood(counts: Array, depth: Array, rates: Array, *, temper: float = TEMPER) -> Array:
     """Return the log likelihood of each kind (negative binomial), without what is the same for all kinds.
 
     Parameters
@@ -215,6 +219,8 @@ def log_likelihood(counts: Array, depth: Array, rates: Array) -> Array:
         Counts of all genes of each cell.
     rates
         Genes x kinds, counts per 10,000.
+    temper
+        What each gene counts for.
     """
     # cells of like depth share their expected counts, so that the sum over genes is one product of matrices
     edges = np.linspace(np.log(depth.min()), np.log(depth.max()) + 1e-9, _DEPTH_BINS + 1)
@@ -225,7 +231,7 @@ def log_likelihood(counts: Array, depth: Array, rates: Array) -> Array:
         expected = depth[inside].mean() * rates / (COUNTS_OF_LEVELS * GENE_SIZE)
         more = np.log1p(expected)
         result[inside] = counts[inside] @ (np.log(expected) - more) - GENE_SIZE * more.sum(axis=0)
-    return TEMPER * result
+    return temper * result
 
 
 def missing_genes(found: Collection[str]) -> tuple[frozenset[str], list[str]]:

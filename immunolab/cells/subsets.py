@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from immunolab.cells.lineage import Called
 from immunolab.clustering.expression import Array
@@ -21,11 +20,7 @@ Answer = Array | None
 Mask = NDArray[np.bool_]
 SURE = 0.5  # probability from which a cell is in a population: more probable than not
 ABOVE_BACKGROUND = 2.33  # sd of a reference, above 99 % of a normal distribution: from which a cell has a programme
-# Random sets of genes give 1 % of memory cells a helper label, shared among Tfh, Th17, Th1 and Th2.
-FALSE_HELPERS = 0.01 / 4
-ABOVE_RANDOM = float(norm.isf(FALSE_HELPERS))  # 2.81 sd of random sets: the border of a helper label
-# A cell is half a sd ahead of its next programme (judgement: a smaller lead calls cells that show two alike).
-_LEAST_LEAD = 0.5
+_LEAST_LEAD = 0.5  # share of the probability of all helper subsets that the first has: more than the others together
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ class Answers:
     effector, cytotoxic
         Probability of effector memory and of cytotoxic cells by genes.
     helper
-        For each helper subset its score by genes, in standard deviations of random sets of genes in the same cell.
+        For each helper subset its probability by genes.
     notes
         What could not be assessed, and why.
     """
@@ -104,7 +99,7 @@ def name_cd4(n: int, answers: Answers) -> Called:
     if answers.has_receptors:
         found = _by_receptors(found, answers)
     elif answers.helper:
-        found = _by_helper_scores(found, answers)
+        found = _by_genes(found, answers)
     if answers.naive is not None:
         found = _by_memory(found, answers)
     return Called(found.labels, found.sure)
@@ -145,17 +140,15 @@ def _by_receptors(found: _Naming, answers: Answers) -> _Naming:
     return found.named(np.array(list(kinds), dtype=object)[table.argmax(axis=1)], which, best, which)
 
 
-def _by_helper_scores(found: _Naming, answers: Answers) -> _Naming:
+def _by_genes(found: _Naming, answers: Answers) -> _Naming:
+    """Name cells that are probably of some helper subset after the first of them, if it is ahead of the others."""
     names = [name for name in answers.helper if name != "Tfh" or answers.tfh is None]
     if not names:
         return found
     table = np.stack([answers.helper[name] for name in names], axis=1)
-    order = np.sort(table, axis=1)
-    best = order[:, -1]
-    second = order[:, -2] if table.shape[1] > 1 else np.full(len(best), -np.inf)
-    which = found.open & (best >= ABOVE_RANDOM) & (best - second >= _LEAST_LEAD)
-    lead = norm.cdf(np.minimum(best - ABOVE_RANDOM, best - second))
-    return found.named(np.array(names, dtype=object)[table.argmax(axis=1)], which, lead, which)
+    best, together = table.max(axis=1), table.sum(axis=1)
+    which = found.open & (together >= SURE) & (best > _LEAST_LEAD * together)
+    return found.named(np.array(names, dtype=object)[table.argmax(axis=1)], which, best, which)
 
 
 def _by_memory(found: _Naming, answers: Answers) -> _Naming:
@@ -175,7 +168,10 @@ def _by_memory(found: _Naming, answers: Answers) -> _Naming:
 
 def chances_of_cd4(answers: Answers) -> dict[str, Array]:
     """Return the probability that a CD4 T cell is in each subset that probabilities were found for."""
-    found = {"Treg": answers.treg, "Tfh": answers.tfh, **_receptor_chances(answers)}
+    of_genes = {} if answers.has_receptors else dict(answers.helper)
+    found = {**of_genes, "Treg": answers.treg, **_receptor_chances(answers)}
+    if answers.tfh is not None:
+        found["Tfh"] = answers.tfh
     if answers.naive is not None:
         near = np.ones_like(answers.naive) if answers.ccr7 is None else answers.ccr7
         found |= {"CD4_naive": answers.naive * near, "CD4_mem": 1 - answers.naive}

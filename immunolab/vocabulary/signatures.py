@@ -59,6 +59,28 @@ class ExpectedLevels:
 
 
 @dataclass(frozen=True)
+class GeneProgramme:
+    """A programme of CD4 T cells.
+
+    Attributes
+    ----------
+    states
+        Those that a cell with it may be in: ``naive``, ``memory``.
+    genes
+        Symbol -> how many times as high as in a resting cell.
+    """
+
+    states: tuple[str, ...]
+    genes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Programmes:
+    schema: str
+    programmes: dict[str, GeneProgramme]
+
+
+@dataclass(frozen=True)
 class _Genes:
     schema: str
     ensembl: dict[str, str]
@@ -111,6 +133,12 @@ def expected_levels() -> ExpectedLevels:
         tuple(file.genes),
         np.array(file.levels)[digits],
     )
+
+
+@cache
+def cd4_programmes() -> Mapping[str, GeneProgramme]:
+    """Return the programmes of CD4 T cells by name; those that name no population give no label."""
+    return build(_Programmes, read_package_yaml("immunolab.vocabulary", "cd4_programmes.yaml")).programmes
 
 
 @cache
