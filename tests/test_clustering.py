@@ -121,7 +121,7 @@ def test_clusters_are_named_by_phenotype_and_close_calls_are_not() -> None:
     assert {"CD3", "CD4", "CD8", "B", "Treg"} == set(candidates)
 
     def named(**levels: float):
-        return name_cluster({**dict.fromkeys(MARKERS, 0.0), **levels}, candidates)
+        return name_cluster({m: np.array([levels.get(m, 0.0)]) for m in MARKERS}, candidates)
 
     assert named(CD3=1, CD4=1, CD127=1).label == "CD4"
     assert named(CD3=1, CD4=1, CD25=1).label == "Treg"
@@ -131,6 +131,23 @@ def test_clusters_are_named_by_phenotype_and_close_calls_are_not() -> None:
     assert between.label == "CD3"
     nothing = named()
     assert (nothing.label, nothing.score < 0.6) == ("unassigned", True)
+
+
+def test_a_name_is_that_of_most_events_of_a_cluster_not_of_its_median() -> None:
+    rng = np.random.default_rng(0)
+    markers = ("CD3", "CD4", "CD8", "CD45RA", "CXCR3", "CCR6")
+    candidates = phenotypes_of(markers)
+
+    def named(**levels: float | np.ndarray) -> str:
+        centres = {m: levels.get(m, 0.0) for m in markers}
+        return name_cluster({m: at + 0.12 * rng.normal(size=500) for m, at in centres.items()}, candidates).label
+
+    residue = named(CD3=1, CD8=1, CD4=0.33)  # compensation leaves CD8 cells a third of the way to the CD4+ ones
+    assert residue == "CD8"
+    mixed = np.repeat([1.0, 0.0], [300, 200])  # three fifths of these memory cells are Th1
+    assert named(CD3=1, CD4=1, CXCR3=mixed) == "CD4_mem"
+    assert named(CD3=1, CD4=1, CXCR3=1) == "Th1"
+    assert named(CD3=1, CD4=1, CD8=mixed) == "CD3"
 
 
 RARE_MARKERS = ("CD3", "CD4", "CD8", "CD45RA", "CCR7", "CXCR3", "CCR6", "CCR4", "CD25", "CD127")

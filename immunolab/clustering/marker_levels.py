@@ -40,18 +40,18 @@ class MarkerLevels:
     parting: tuple[str, ...]
     absent: tuple[str, ...]
 
-    def of(self, medians: NDArray[np.float32], markers: Sequence[str]) -> Mapping[str, float]:
-        """Return where a cluster is on the way from negative (0) to positive (1), by marker.
+    def of(self, values: NDArray[np.float32], markers: Sequence[str]) -> dict[str, Array]:
+        """Return where values are on the way from negative (0) to positive (1), by marker.
 
         Parameters
         ----------
-        medians
-            Of the cluster, one a marker.
+        values
+            Of events or of a cluster's median, one a marker on the last axis.
         markers
             Their names.
         """
         base, gap = self.low.astype(np.float32), np.maximum(self.high - self.low, _LEAST_GAP).astype(np.float32)
-        return dict(zip(markers, ((medians - base) / gap).tolist(), strict=True))
+        return dict(zip(markers, np.moveaxis((values - base) / gap, -1, 0).astype(np.float64), strict=True))
 
 
 def marker_levels(

@@ -25,17 +25,22 @@ _WITHIN = (0.001, 0.999)  # quantiles the histogram runs between, so that no str
 # level only: one normal group gives 2.65, two of them 4 and more (judgement between)
 _LEAST_APART = 3.0
 _WRITTEN: dict[Level, str] = {"neg": "-", "lo": "lo", "int": "int", "pos": "+", "hi": "hi"}
-_EXPECTED: dict[Level, tuple[float, float]] = {
-    # from and to where a level is a full match, in shares of the way from negative to positive
-    "neg": (-np.inf, 0.2),
-    "lo": (-np.inf, 0.45),
-    "int": (0.35, 0.65),
-    "pos": (0.7, np.inf),
-    "hi": (0.85, np.inf),
+# where an event is of a level, in shares of the way from negative to positive: half of it is the border of two groups,
+# and what is bright or dim is beyond a third of the other half (judgement)
+_BORDERS: dict[Level, tuple[float, float]] = {
+    "neg": (-np.inf, 0.5),
+    "lo": (-np.inf, 0.65),
+    "int": (0.25, 0.75),
+    "pos": (0.5, np.inf),
+    "hi": (0.65, np.inf),
 }
+# shares of a cluster's events of a level from which a fit rises, and from which it is whole. A median hides what a
+# cluster is mixed of, and what compensation leaves moves the median of cells that are all on one side (judgement)
+_MOST = (0.5, 0.8)
+# levels of a cluster's median up to which a phenotype in words has a marker not, and from which it has it (judgement)
+_WITHOUT, _WITH = 0.2, 0.7
 _LINEAGES = ("CD3", "CD4", "CD8", "B", "NK")  # populations whose own markers say which lineage a cell is of
 _PRESENT: tuple[Level, ...] = ("pos", "hi")
-_FADES = 0.4  # the way past those ends over which a fit falls from 1 to 0
 
 
 @dataclass(frozen=True)
@@ -103,26 +108,27 @@ def _lineage(own: Definition) -> list[Condition]:
     return [*conditions, *(own.phenotypes[0] if own.phenotypes else ())]
 
 
-def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[Condition]]) -> ClusterName:
+def name_cluster(events: Mapping[str, Array], candidates: Mapping[str, Sequence[Condition]]) -> ClusterName:
     """Return the name of a cluster.
 
     Parameters
     ----------
-    levels
-        Marker -> where the cluster's median is: 0 at the negative events' mean, 1 at the positives'.
+    events
+        Marker -> where each event of the cluster is: 0 at the negative events' mean, 1 at the positives'.
     candidates
         As `phenotypes_of` gives them.
 
     Notes
     -----
-    A candidate's score is the mean of its conditions' fits, averaged with the worst of them. With equal fit the more
+    A condition fits as far as most events have its level: not at half of them, wholly from four fifths on. A
+    candidate's score is the mean of its conditions' fits, averaged with the worst of them. With equal fit the more
     specific candidate leads, and of equally specific ones (Treg, CD4_EM) the vocabulary's first. One whose definition
     excludes another that fits as well (under 0.05 less) does not count. The margin is the lead over the best candidate
     that contradicts it on some marker; under 0.05, or with a score under 0.6, the cluster is ``unassigned`` and the
     runner-up is what it would have been. The evidence holds the conditions of that best candidate, each with the
-    cluster's level.
+    median level of the cluster.
     """
-    scores = {name: _score(levels, conditions) for name, conditions in candidates.items()}
+    scores = {name: _score(events, conditions) for name, conditions in candidates.items()}
     if not scores:
         return NO_NAME
     excluded = {
@@ -134,7 +140,8 @@ def name_cluster(levels: Mapping[str, float], candidates: Mapping[str, Sequence[
     rival = max(rivals, key=lambda name: scores[name], default="")
     margin = scores[best] - scores.get(rival, 0.0)
     sure = bool(fit) and margin >= _LEAST_MARGIN
-    evidence = ", ".join(f"{c.marker}{_WRITTEN[c.level]} {levels[c.marker]:.2f}" for c in candidates[best])
+    levels = {c: float(np.median(events[c.marker])) for c in candidates[best]}
+    evidence = ", ".join(f"{c.marker}{_WRITTEN[c.level]} {level:.2f}" for c, level in levels.items())
     return ClusterName(best if sure else UNASSIGNED, scores[best], rival if sure else best, margin, evidence)
 
 
@@ -144,11 +151,11 @@ def phenotype_in_words(levels: Mapping[str, float]) -> str:
     Parameters
     ----------
     levels
-        As in `name_cluster`.
+        Marker -> where the cluster's median is: 0 at the negative events' mean, 1 at the positives'.
     """
     marks: dict[str, list[str]] = {"+": [], "int": [], "-": []}
     for marker, level in levels.items():
-        mark = "+" if level >= _EXPECTED["pos"][0] else "-" if level <= _EXPECTED["neg"][1] else "int"
+        mark = "+" if level >= _WITH else "-" if level <= _WITHOUT else "int"
         marks[mark].append(f"{marker}{mark}")
     return " ".join(word for words in marks.values() for word in words)
 
@@ -190,15 +197,15 @@ def _excluded(name: str) -> tuple[str, ...]:
     return definition(populations()[name].definition).exclude
 
 
-def _score(levels: Mapping[str, float], conditions: Sequence[Condition]) -> float:
-    fits = [_fit(levels[c.marker], c.level) for c in conditions]
+def _score(events: Mapping[str, Array], conditions: Sequence[Condition]) -> float:
+    fits = [_fit(events[c.marker], c.level) for c in conditions]
     return (float(np.mean(fits)) + min(fits)) / 2
 
 
-def _fit(level: float, wanted: Level) -> float:
-    low, high = _EXPECTED[wanted]
-    away = max(low - level, level - high, 0.0)
-    return max(0.0, 1.0 - away / _FADES)
+def _fit(events: Array, wanted: Level) -> float:
+    low, high = _BORDERS[wanted]
+    share = float(np.mean((events >= low) & (events < high)))
+    return float(np.clip((share - _MOST[0]) / (_MOST[1] - _MOST[0]), 0.0, 1.0))
 
 
 def _contradict(a: Sequence[Condition], b: Sequence[Condition]) -> bool:

@@ -48,7 +48,8 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], scales: Mapping[st
     for cluster in range(found.n):
         place = levels.of(medians[cluster], markers)
         empty = bool(np.isnan(medians[cluster]).any())
-        named = NO_NAME if empty else name_cluster(place, candidates)
+        events = levels.of(found.sample[found.labels == cluster], markers)
+        named = NO_NAME if empty else name_cluster(events, candidates)
         shown = found.shown(medians[cluster])
         rows.append(
             {
@@ -59,7 +60,9 @@ def cluster_profiles(found: Clusters, markers: Sequence[str], scales: Mapping[st
                 "margin": named.margin,
                 "consensus": None if found.map.stability is None else float(found.map.stability[cluster]),
                 "evidence": named.evidence or None,
-                "phenotype": None if empty else phenotype_in_words({m: place[m] for m in levels.parting}) or None,
+                "phenotype": None
+                if empty
+                else phenotype_in_words({m: float(place[m]) for m in levels.parting}) or None,
                 **{f"median_{marker}": float(value) for marker, value in zip(markers, shown, strict=True)},
             }
         )
