@@ -335,6 +335,17 @@ def test_an_unknown_unit_is_said_with_the_result() -> None:
     )
 
 
+def test_an_amount_below_zero_does_not_change_the_scale_without_a_word() -> None:
+    table = _table()
+    table["treg"] = np.linspace(20.0, 90.0, len(table))
+    assert "W_NEGATIVE" not in repr(_compare(table, unit="pg/ml"))
+    table.loc[0, "treg"] = -1.0
+    found = _compare(table, unit="pg/ml")
+    assert found.shifts["estimate_scale"].unique().tolist() == ["identity"]
+    assert "W_NEGATIVE  treg: 1 value(s) below 0 (lowest -1 pg/ml): compared as differences" in repr(found)
+    assert "W_NEGATIVE" not in repr(_compare(table, unit="points"))  # signed by nature
+
+
 def test_patients_and_visits_spelled_alike_are_named() -> None:
     rows = [(p, v, 4.0 + i + (v != "W0")) for i, p in enumerate(("P1", "P2", "P3", "P4", "P5")) for v in ("W0", "W10")]
     table = pd.DataFrame(rows, columns=["id", "visit", "treg"])

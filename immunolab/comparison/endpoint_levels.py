@@ -86,11 +86,12 @@ def without_faults(
     return kept, {name: replace(one, place=np.asarray(places[name])) for name, one in levels.items()}
 
 
-def _endpoint_levels(own: pd.DataFrame, place: NDArray[np.int64], endpoint: str, scale: Scale | None) -> EndpointLevels:
+def _endpoint_levels(own: pd.DataFrame, place: NDArray[np.int64], endpoint: str, asked: Scale | None) -> EndpointLevels:
     value, events, parents = (own[name].to_numpy() for name in ("value", "n_events", "n_parent"))
     unit = str(own["unit"].iloc[0])
-    declared = scale or scales.declared_scale(unit, value, str(own["population"].iloc[0]) or endpoint)
-    scale = declared or "identity"
+    variable = str(own["population"].iloc[0]) or endpoint
+    declared = asked or scales.declared_scale(unit, value, variable)
+    scale: Scale = declared or "identity"
     ratio, measured = unit == "ratio", np.isfinite(value)
     has_counts = np.isfinite(events) & np.isfinite(parents)
     every_row = bool(has_counts[measured].all())
@@ -99,6 +100,13 @@ def _endpoint_levels(own: pd.DataFrame, place: NDArray[np.int64], endpoint: str,
     if declared is None:
         text = f"unit '{unit}' says no scale: compared as differences (identity); give the unit, or a scale"
         findings = (Finding(Code.W_UNIT, "", endpoint, text),)
+    elif asked is None and declared != scales.declared_scale(unit, (), variable):
+        below = value[value < 0]
+        text = (
+            f"{below.size} value(s) below 0 (lowest {below.min():g} {unit}): compared as differences, as an amount "
+            "below 0 has no ratio; correct them where they are errors"
+        )
+        findings = (Finding(Code.W_NEGATIVE, "", endpoint, text),)
     placed = PlacedValues(np.zeros(value.size), np.zeros(value.size, dtype=np.int64), np.zeros(value.size, dtype=bool))
     if counted:
         usable = np.where(has_counts & measured, 1.0, np.nan)

@@ -392,6 +392,11 @@ class Code(DeclaredWord):
     )
     W_K_SMALL = "W_K_SMALL", "note", "fewer than 10 counted shares: no moderation, plain t"
     W_UNIT = "W_UNIT", "doubtful", "no unit that says a scale: compared as differences, which may not be what fits"
+    W_NEGATIVE = (
+        "W_NEGATIVE",
+        "doubtful",
+        "an amount (a concentration, a count) has values below 0: compared as differences, not as ratios",
+    )
     W_ALIKE = (
         "W_ALIKE",
         "doubtful",
