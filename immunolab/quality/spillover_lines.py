@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immunolab.order_statistics import median
+
 Floats = NDArray[np.float64]
 
 LEAST_SLOPE = 1.0  # percent of the dye's signal; matrices of single-stained controls are right within one (judgement)
@@ -117,8 +119,8 @@ def dye_line(
     middle, spread
         Of the channel's unstained cells.
     """
-    signal = np.array([np.median(dye[rows]) for rows in slices]) - dye_middle
-    return _followed(column - middle, slices, signal, 0.0, max(spread, 1e-9), spread)
+    signal = np.array([median(dye[rows]) for rows in slices]) - dye_middle
+    return _followed([column[rows] - middle for rows in slices], signal, 0.0, max(spread, 1e-9), spread)
 
 
 def far_line(
@@ -131,19 +133,18 @@ def far_line(
     column, slices, dye, dye_middle, middle, spread
         As in `dye_line`.
     """
-    signal = np.array([np.median(dye[rows]) for rows in slices]) - dye_middle
-    lowest, width = unstained(column[slices[0]] - middle)
-    return _followed(column - middle, slices, signal, lowest / signal[0], max(width, spread, 1e-9), spread)
+    signal = np.array([median(dye[rows]) for rows in slices]) - dye_middle
+    values = [column[rows] - middle for rows in slices]
+    lowest, width = unstained(values[0])
+    return _followed(values, signal, lowest / signal[0], max(width, spread, 1e-9), spread)
 
 
-def _followed(
-    column: Floats, slices: Sequence[NDArray[np.intp]], signal: Floats, slope: float, width: float, spread: float
-) -> Line | None:
+def _followed(slices: Sequence[Floats], signal: Floats, slope: float, width: float, spread: float) -> Line | None:
     """Return the line of a cloud that is followed from dim to bright cells."""
     offs, errors = [], []
-    for rows, bright in zip(slices, signal, strict=True):
+    for values, bright in zip(slices, signal, strict=True):
         centre = slope * bright
-        cloud = _cloud(column[rows], centre, width)
+        cloud = _cloud(values, centre, width)
         if cloud is None:
             return None
         off, width, n = cloud
@@ -166,14 +167,18 @@ def _followed(
 
 def _cloud(values: Floats, centre: float, width: float) -> tuple[float, float, int] | None:
     """Return middle, SD and number of the cells around a centre, which moves to where they are."""
+    fewest = max(FEWEST, _LEAST_SHARE * len(values))
     for _ in range(6):
-        inside = np.abs(values - centre) < _CLOUD * width
-        if inside.sum() < max(FEWEST, _LEAST_SHARE * len(values)):
-            wider = np.abs(values - centre) < 2 * _CLOUD * width
-            if wider.sum() < max(FEWEST, _LEAST_SHARE * len(values)):
+        apart = np.abs(values - centre)
+        inside = apart < _CLOUD * width
+        if np.count_nonzero(inside) < fewest:
+            inside = apart < 2 * _CLOUD * width
+            if np.count_nonzero(inside) < fewest:
                 return None
-            inside = wider
         held = values[inside]
-        centre = float(np.median(held))
-        width = max(float(1.4826 * np.median(np.abs(held - centre))), 1e-9)
-    return centre, width, int(inside.sum())
+        before = centre, width
+        centre = median(held)
+        width = max(1.4826 * median(np.abs(held - centre)), 1e-9)
+        if (centre, width) == before:
+            break  # it stays where it is
+    return centre, width, int(np.count_nonzero(inside))
