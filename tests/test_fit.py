@@ -131,7 +131,23 @@ def test_a_population_that_is_densest_at_its_border_is_a_flank(apart: float, bor
     strategy = Strategy("s", (), settings={"transform": {"default": Identity()}})
     tube = TubeState(Tube(values.astype(np.float32), channels, None, "S1"), strategy, "P", "B")
     gate = Rectangle((tube.dimension("CD45RA"), tube.dimension("CCR7")), (None, border), (2.5, None))
-    placed = Placed("CCR7", border, "valley", "density", np.nan, np.nan, (), "", 0.5, np.empty(0))
+    for method in ("valley", "naive_memory"):
+        placed = Placed("CCR7", border, method, "density", np.nan, np.nan, (), "", 0.5, np.empty(0))
+        assert (flank_flags(tube, "", gate, [placed]) == ("no_peak",)) is flank, method
+    placed = replace(placed, method="diagonal")  # beside a reference: the cells that placed it say where it belongs
+    assert flank_flags(tube, "", gate, [placed]) == ()
+    assert (flank_flags(tube, "", gate, [placed], [True]) == ("no_peak",)) is flank
+
+
+@pytest.mark.parametrize(("border", "flank"), [(1.6, True), (2.8, False)])
+def test_of_naive_and_memory_cells_a_few_beyond_a_group_are_no_flank(border: float, flank: bool) -> None:
+    """Terminally differentiated cells that are rare: the border is at the foot of the naive group."""
+    values = np.random.default_rng(2).normal(1, 1, (2, 6000))
+    channels = tuple(Channel(f"{name}-A", name, name) for name in ("CD45RA", "CCR7"))
+    strategy = Strategy("s", (), settings={"transform": {"default": Identity()}})
+    tube = TubeState(Tube(values.astype(np.float32), channels, None, "S1"), strategy, "P", "B")
+    gate = Rectangle((tube.dimension("CD45RA"), tube.dimension("CCR7")), (None, border), (9.0, None))
+    placed = Placed("CCR7", border, "naive_memory", "density", np.nan, np.nan, (), "", 0.5, np.empty(0))
     assert (flank_flags(tube, "", gate, [placed]) == ("no_peak",)) is flank
     assert flank_flags(tube, "", gate, [replace(placed, method="fmo")]) == ()  # a control says where it is
 

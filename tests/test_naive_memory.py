@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import builders
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from immunolab.events.tube import Channel, Tube
 from immunolab.gating.placement.fit import fit
 from immunolab.gating.placement.methods.naive_memory import naive_memory, naive_memory_draws
 from immunolab.gating.strategy_file import parse_strategy
+from immunolab.schema.flags import split
 
 NAIVE, CM, EM, TEMRA = range(4)
 # mean and sd on CD45RA and CCR7, channel scale 0..4096, of groups as real lymphocytes of two lineages show them
@@ -187,6 +190,20 @@ def test_borders_of_cd8_are_placed_on_cd8() -> None:
             true = (is_cd8 == of_cd8) & (kinds == kind)
             mask = gated.mask(f"{lineage}_{name}")
             assert 2 * (mask & true).sum() / (mask.sum() + true.sum()) > 0.9, (lineage, name)
+
+
+def test_a_border_of_cd8_beside_naive_cd4_cells_that_are_in_doubt_is_doubtful() -> None:
+    """CD45RA of CD4 cells is spread out evenly, so that nothing shows which of them are naive."""
+    tube, is_cd8, _ = planted_tube()
+    for spread, doubted in ((False, False), (True, True)):
+        columns = tube.columns.copy()
+        if spread:
+            columns[tube.find("CD45RA"), ~is_cd8] = np.linspace(500, 3500, int((~is_cd8).sum()))
+        counts = il.gate(replace(tube, columns=columns), parse_strategy(parse_yaml(STRATEGY))).counts.set_index(
+            "population"
+        )
+        for name in ("CD8_CM", "CD8_naive"):
+            assert ("doubtful_reference" in split(counts.loc[name, "flag"])) is doubted, (name, spread)
 
 
 def test_without_ccr7_cd45ra_still_has_a_border() -> None:

@@ -229,3 +229,21 @@ def test_scatter_that_was_not_measured_has_no_end(value: float) -> None:
     columns = np.vstack([tube.columns, np.full(len(tube), value)]).astype(np.float32)
     tube = Tube(columns, (*tube.channels, Channel("SSC-A", kind="scatter")), None, "S1")
     assert "at_scatter_end" not in flags(gated(tube), "CD3")
+
+
+def test_where_most_cells_are_called_dead_all_that_depends_on_the_living_is_doubtful() -> None:
+    text = """
+strategy: viability
+transform: {default: linear}
+populations:
+  - {name: viable, parent: root, below: {marker: Viability, by: fixed, at: 500}}
+  - {name: CD3, parent: viable, above: {marker: CD3, by: fixed, at: 500}}
+"""
+    strategy = parse_strategy(parse_yaml(text, "viability.yaml"))
+    for dead, expected in ((400, set()), (600, {"mostly_dead"})):
+        columns = [np.where(np.arange(1000) < dead, HIGH, 0.0), np.where(np.arange(1000) % 2, HIGH, 0.0)]
+        channels = tuple(Channel(f"{marker}-A", marker, marker) for marker in ("Viability", "CD3"))
+        values = np.array(columns, np.float32) + np.arange(1000, dtype=np.float32) / 1000  # no two at the top
+        result = il.gate(Tube(values, channels, None, "S1"), strategy)
+        assert flags(result, "viable") == flags(result, "CD3") == expected
+        assert result.percent("CD3") > 0  # shown, marked

@@ -27,6 +27,10 @@ _MOST = 50.0  # percent of a population: a pile at a detector's end is then what
 # percent of T cells that CD4 and CD8 together make up at least; the rest are gamma-delta and double negative or double
 # positive cells, seldom over 20 % in blood (judgement, 2026-11-26: half as many again, to be rarely wrong in disease)
 _FEWEST_ASSIGNED = 60.0
+# percent of cells called dead above which they, or the border, are in doubt (judgement: laboratories leave out samples
+# of which most cells are dead; a border amid living cells calls more than half of them dead where those are one hump)
+_MOST_DEAD = 50.0
+_DEAD_CELL_DYE = "Viability"
 _OWN = frozenset(
     {
         Flag.OUT_OF_RANGE,
@@ -35,9 +39,10 @@ _OWN = frozenset(
         Flag.T_CELLS_UNASSIGNED,
         Flag.STAINING,
         Flag.AT_SCATTER_END,
+        Flag.MOSTLY_DEAD,
     }
 )
-_DOWN = (Flag.IMPLAUSIBLE, Flag.NO_SIGNAL)  # flags that all that depends on a population takes over
+_DOWN = (Flag.IMPLAUSIBLE, Flag.NO_SIGNAL, Flag.MOSTLY_DEAD)  # flags that all that depends on a population takes over
 _Word = tuple[Flag, str]
 
 
@@ -48,7 +53,8 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
     plausible a population is flagged ``out_of_range``, outside what is possible ``implausible``, and so is all that
     depends on it. In any specimen, CD4 and CD8 that leave out many T cells are flagged ``t_cells_unassigned``, and
     what is gated on markers that do not go together as on cells ``staining``, and lymphocytes most of which are at
-    the end of a scatter detector ``at_scatter_end``. What is gated on a dye that reads one value in every event is
+    the end of a scatter detector ``at_scatter_end``. Living cells that are under half of all are flagged
+    ``mostly_dead``, and so is all that depends on them. What is gated on a dye that reads one value in every event is
     flagged ``no_signal``, and so is all that depends on it.
 
     Parameters
@@ -65,14 +71,18 @@ def checked(memberships: Memberships, tube: Tube) -> Memberships:
         *depend_on(memberships, tube, broken_rules(memberships, tube)),
         *of_other_cells(memberships, tube),
     ]
-    no_cells = [*_at_end_of_scatter(memberships, tube), *_not_recorded(strategy, tube)]
+    no_cells = [
+        *_at_end_of_scatter(memberships, tube),
+        *_not_recorded(strategy, tube),
+        *_mostly_dead(strategy, counted, tube),
+    ]
     for path, word in [*_blood(strategy, counted), *_unassigned(strategy, counted, tube), *doubted, *no_cells]:
         found.setdefault(path, []).append(word)
-    withheld: dict[Flag, dict[str, str]] = {flag: {} for flag in _DOWN}
+    handed_down: dict[Flag, dict[str, str]] = {flag: {} for flag in _DOWN}
     flagged = []
     for one in strategy.populations:
         words = found.get(one.path, [])
-        for flag, names in withheld.items():
+        for flag, names in handed_down.items():
             above = next((names[path] for path in sorted(one.depends_on) if path in names), "")
             if above:
                 words = [(flag, f"depends on {above}"), *words]
@@ -175,6 +185,22 @@ def _not_recorded(strategy: Strategy, tube: Tube) -> Iterator[tuple[str, _Word]]
             if silent[channel.name]:
                 yield one.path, (Flag.NO_SIGNAL, f"{channel.marker or channel.name} reads one value in every event")
                 break
+
+
+def _mostly_dead(strategy: Strategy, counted: _Shares, tube: Tube) -> Iterator[tuple[str, _Word]]:
+    """Yield cells below a border of a viability dye that are under half of those they are gated from."""
+    for one in strategy.populations:
+        gate = one.gate
+        of = counted.n[one.parent_path] if one.parent_path else tube.n_events
+        if not isinstance(gate, Rectangle) or not of:
+            continue
+        sides = zip(gate.dimensions, gate.lower, gate.upper, strict=True)
+        dyed = [
+            s.ratio is None and tube.channel(s.name).marker == _DEAD_CELL_DYE and low is None for s, low, _ in sides
+        ]
+        n = counted.n[one.path]
+        if any(dyed) and jeffreys_percent(n, of)[1] < 100.0 - _MOST_DEAD:
+            yield one.path, (Flag.MOSTLY_DEAD, f"{100.0 * (of - n) / of:.0f} % of the cells are called dead")
 
 
 def _of_t_cells(population: Population, tube: Tube) -> bool:

@@ -75,6 +75,12 @@ class Flag(DeclaredWord):
     )
     OUT_OF_RANGE = "out_of_range", "doubtful", "a share outside what adult blood has, in health or disease"
     T_CELLS_UNASSIGNED = "t_cells_unassigned", "doubtful", "over 40 % of the T cells are neither CD4 nor CD8"
+    MOSTLY_DEAD = (
+        "mostly_dead",
+        "doubtful",
+        "over half of the cells are called dead, here or in a population that it depends on: the sample, or the border "
+        "of the viability dye, is in doubt",
+    )
     STAINING = (
         "staining",
         "doubtful",
@@ -105,6 +111,11 @@ class Flag(DeclaredWord):
     )
     NO_REFERENCE = "no_reference", "doubtful", "no internal reference population was found"
     SMALL_REFERENCE = "small_reference", "doubtful", "the internal reference population has too few events"
+    DOUBTFUL_REFERENCE = (
+        "doubtful_reference",
+        "doubtful",
+        "the border rests on an internal reference population whose own gate is doubtful",
+    )
     NO_CORNER_CLOUD = "no_corner_cloud", "doubtful", "no cloud of events was found in the corner of two channels"
     CONTROL_MISMATCH = "control_mismatch", "doubtful", "the control is of another panel or has too few events"
     FMO_DENSITY_DISAGREE = "fmo_density_disagree", "doubtful", "the control's border is far from the density's valley"

@@ -249,6 +249,7 @@ class _Fit:
                 tube.place(placed)
                 if one is not None and (words := _by_count(tube, placed, one)):
                     placed = replace(placed, flag=";".join(dict.fromkeys((*split(placed.flag), *words))))
+                tube.flags[placed.path] = tuple(split(placed.flag))
                 done[tube.sample_id].append(placed)
             self._place_controls(population.path, done)
         strategies = {

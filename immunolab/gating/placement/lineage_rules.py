@@ -9,9 +9,12 @@ from immunolab.gating.method_registry import REGISTERED
 from immunolab.gating.placement.placed_gate import Side
 from immunolab.gating.placement.rules import NAIVE, OWN_NAIVE, Rule
 from immunolab.gating.placement.tube_state import TubePool
+from immunolab.schema.flags import Flag
 
 # a border placed on one lineage of T cells serves no other, whose cells carry other amounts of the marker
 _LINEAGES = ("CD4", "CD8")
+# what is doubtful of a reference population's own gate, so that its events may be other cells
+_DOUBTS = frozenset({Flag.NO_VALLEY, Flag.UNIMODAL, Flag.NO_PEAK, Flag.NO_POSITIVES, Flag.WIDE_INTERVAL})
 
 
 def placing_path(rule: Rule, pool: TubePool, parent: str) -> str:
@@ -42,6 +45,27 @@ def with_own_naive(rule: Rule, pool: TubePool, parent: str) -> Rule:
         return rule
     own = f"{_lineage(parent)}_naive"
     return replace(rule, of=own if pool.path_of(own) else NAIVE)
+
+
+def rests_on_doubt(method: str, rule: Rule, pool: TubePool, where: str) -> bool:
+    """Return whether a border was placed beside a reference population whose own gate is doubtful in one of the tubes.
+
+    Parameters
+    ----------
+    method
+        What placed it.
+    rule
+        Names the reference, the parent's own naive cells by their name.
+    pool, where
+        The tubes, and the path of the population whose events placed the border.
+    """
+    chosen = REGISTERED.get(method)
+    if chosen is None or chosen.card.wants not in ("reference", "pair_and_reference"):
+        return False
+    path = pool.path_of(rule.of or NAIVE)
+    if path is None or (chosen.card.outside_reference and path.startswith(f"{where}/")):
+        return False
+    return any(_DOUBTS.intersection(tube.flags.get(path, ())) for tube in pool.tubes)
 
 
 def beside_partner(rule: Rule, marker: str, sides: Sequence[Side]) -> Rule:

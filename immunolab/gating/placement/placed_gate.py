@@ -70,6 +70,8 @@ class TubeBorder:
         The tube's own border where chance does not explain how far it is; else NaN.
     usual
         The border of other pools, where this one is unlike theirs; else NaN.
+    elsewhere
+        Whether it was placed on cells that are not the gate's parent's, nor hold them.
     """
 
     placed: Placed
@@ -78,6 +80,7 @@ class TubeBorder:
     drift_sd: float = 0.0
     own_value: float = np.nan
     usual: float = np.nan
+    elsewhere: bool = False
 
     @property
     def usual_value(self) -> float:

@@ -14,7 +14,7 @@ from immunolab.gating.placement.flank import flank_flags
 from immunolab.gating.placement.interval_width import with_drift, with_width
 from immunolab.gating.placement.known_cells import EVERYWHERE, Among
 from immunolab.gating.placement.leading_marker import is_of_naive, leading_rule, with_loss
-from immunolab.gating.placement.lineage_rules import beside_partner, placing_path, with_own_naive
+from immunolab.gating.placement.lineage_rules import beside_partner, placing_path, rests_on_doubt, with_own_naive
 from immunolab.gating.placement.methods.valley import amid_group
 from immunolab.gating.placement.other_pools import OtherPools, SharedBorder
 from immunolab.gating.placement.place_border import place_border
@@ -133,12 +133,15 @@ class RectangleGates:
         It is flagged where a valley of the pool, or of others, is amid the tube's events; the tube's own border is kept
         where it is further from the shared one than chance allows.
         """
-        found, here = shared.placed, TubeBorder(shared.placed, shared.scope, usual=shared.usual)
+        found, where = shared.placed, placing_path(asked.rule, pool, asked.parent)
+        doubt = rests_on_doubt(found.method, with_own_naive(asked.rule, pool, asked.parent), pool, where)
+        flags = (Flag.DOUBTFUL_REFERENCE,) * doubt
+        elsewhere = not f"{asked.parent}/".startswith(f"{where}/")
+        here = TubeBorder(found, shared.scope, flags, usual=shared.usual, elsewhere=elsewhere)
         if shared.borrowed:
-            where = placing_path(asked.rule, pool, asked.parent)
             values = tube.axis(found.marker)[tube.inside(where)]
             amid = asked.rule.by == "valley" and amid_group(values, found.value)
-            return replace(here, own_flags=(Flag.NO_VALLEY,)) if amid else here
+            return replace(here, own_flags=(*flags, Flag.NO_VALLEY)) if amid else here
         if len(pool.tubes) < 2 or not len(found.draws) or tube.inside(asked.parent).sum() < FEWEST_FOR_DRIFT:
             return here
         alone = TubePool((tube,), pool.controls, "sample")
@@ -149,7 +152,7 @@ class RectangleGates:
             return replace(here, drift_sd=beyond, own_value=own.value if far else np.nan)
         where = placing_path(asked.rule, alone, asked.parent)
         amid = found.method == "valley" and amid_group(alone.values(found.marker, where), found.value)
-        return replace(here, own_flags=(Flag.NO_VALLEY,)) if amid else here
+        return replace(here, own_flags=(*flags, Flag.NO_VALLEY)) if amid else here
 
 
 def _key(asked: _Asked, pool: TubePool) -> tuple[str, ...]:
@@ -223,7 +226,7 @@ def rectangle_gate(
     gate = _box(tube, sides, values)
     is_unlike = any(np.isfinite(border.usual) for border in borders)
     if not any(empty):
-        flags += flank_flags(tube, population.parent_path, gate, placed)
+        flags += flank_flags(tube, population.parent_path, gate, placed, [one.elsewhere for one in borders])
     return PlacedGate(
         gate,
         tuple(dict.fromkeys(flags)),

@@ -40,6 +40,8 @@ class TubeState:
         Whether the tube may place borders under ``refit="baseline"``.
     masks
         path -> bool, one value an event, for each population placed.
+    flags
+        path -> words that qualify the gate of each population placed.
     valleys
         (marker, path, sample_ids) -> valley among the events that these tubes pool, display scale; kept by
         `TubePool.valley` of its first tube.
@@ -51,6 +53,7 @@ class TubeState:
     batch: str
     baseline: bool = True
     masks: dict[str, Mask] = field(default_factory=dict)
+    flags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     valleys: dict[tuple[str, str, tuple[str, ...]], float] = field(default_factory=dict)
     _dimensions: dict[str, Dimension] = field(default_factory=dict)
     _axes: dict[str, Array] = field(default_factory=dict)
