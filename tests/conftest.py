@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 LONGEST = ("test_notebooks", "test_chaos", "test_pipeline", "test_five_trials")
-_YOUNG = 50_000  # objects made between two searches for circles (Python: 700); a tenth of the suite's time went there
+_YOUNG = 50_000  # objects made between two searches for what can be freed (Python: 700)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,7 +19,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Take what is imported and collected out of the search for circles: it stays until the end."""
+    """Leave what is imported and collected out of the search for what can be freed: it stays until the end.
+
+    To look at all of it takes a second at each `gc.collect`, and those of reports and statsmodels are many.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG)

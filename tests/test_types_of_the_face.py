@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -74,28 +75,40 @@ il.Strategy("s").add("a", "CD4+", parnet="CD3")  # call-arg
 il.read_fc  # attr-defined
 """
 UNTYPED = ("DataFrame", "AnnData")  # of packages whose types editors read, and mypy only from stubs
-CONFIG = f"""
-[mypy]
-python_version = 3.11
-strict = true
-ignore_missing_imports = true
-mypy_path = {REPOSITORY}
-
-[mypy-immunolab.*]
-follow_imports = silent
+STRICT = """
+[[tool.mypy.overrides]]
+module = ["use"]
+disallow_any_generics = true
+disallow_incomplete_defs = true
+disallow_subclassing_any = true
+disallow_untyped_calls = true
+disallow_untyped_decorators = true
+extra_checks = true
+no_implicit_reexport = true
+strict_equality = true
+warn_return_any = true
+warn_unused_ignores = true
 """
 
 
 def _checked(folder: Path, code: str) -> list[str]:
+    """Check a user's file beside the package: with its settings, so that what `mypy` found of it is not found anew."""
     (folder / "use.py").write_text(code)
-    (folder / "mypy.ini").write_text(CONFIG)
-    cache = REPOSITORY / ".mypy_cache" / "face"
-    words = ["--config-file", "mypy.ini", "--cache-dir", str(cache), "--show-error-codes", "use.py"]
+    settings = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    (folder / "pyproject.toml").write_text(re.sub(r"(?ms)\A.*?(?=^\[tool\.mypy\])", "", settings) + STRICT)
+    words = ["--config-file", str(folder / "pyproject.toml"), "--show-error-codes", str(folder / "use.py")]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", *words], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "mypy", *words],
+        cwd=REPOSITORY,
+        env=os.environ | {"MYPYPATH": "."},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr == ""
-    return [line for line in done.stdout.splitlines() if line.startswith("use.py")]
+    lines = [line.partition("use.py:") for line in done.stdout.splitlines()]
+    assert [line for line in lines if not line[1]][1:] == []  # but for the count at the end
+    return [f"{name}{rest}" for _, name, rest in lines if name]
 
 
 def _commented(code: str) -> dict[int, str]:

@@ -30,8 +30,13 @@ def drawn_at_once() -> Iterator[None]:
 
 @contextmanager
 def many_drawn() -> Iterator[None]:
-    """Let Python look again at what `free_drawn` left out once the block ends, also where drawing raised."""
+    """Let Python look again at what `free_drawn` left out once the block ends, also where drawing raised.
+
+    Not in a process that had left something out before, as a command leaves what it imported: all would come back.
+    """
+    left_out = gc.get_freeze_count() > 0
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not left_out:
+            gc.unfreeze()
