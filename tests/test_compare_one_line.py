@@ -32,6 +32,15 @@ def test_the_unit_decides_the_scale_and_a_missing_value_is_a_finding():
     assert {"W_MISSING_VALUE", "W_UNPAIRED"} <= {finding.code for finding in percent.warnings}
 
 
+@pytest.mark.parametrize("by", [["id"], ["visit", "id"]])
+def test_visits_without_days_are_in_the_order_of_the_patients_rows_and_of_the_comparison(by):
+    table = pd.DataFrame([(p, v) for p in "abcd" for v in ("W0", "W4", "W10", "W24")], columns=["id", "visit"])
+    table["treg"] = np.linspace(3.0, 9.0, len(table))
+    words = {"patient": "id", "visit": "visit", "before": "W0", "after": "W10", "value": "treg", "unit": "%"}
+    found = il.compare(table.sort_values(by, kind="stable"), **words).visits["visit"].tolist()
+    assert found == ["W0", "W4", "W10", "W24"] if by == ["id"] else found.index("W0") < found.index("W10")
+
+
 def test_what_warns_alike_of_several_endpoints_is_said_once():
     """A table of six cytokines without a unit was thirteen lines of warnings, six of them the same."""
     names = ["Treg", "Th17", "Tfh", "Teff", "B", "NK"]

@@ -35,6 +35,7 @@ from immunolab.comparison.summary import comparison_html, comparison_text, first
 from immunolab.schema.comparison import ARMS, LOG_RATIOS, NOISE, PAIRS
 from immunolab.schema.endpoints import VISITS
 from immunolab.schema.stimulation import STIMULATION
+from immunolab.study.visit_order import visits_in_order
 
 _FURTHER = ("limit", "called_below", "called_above", "batch_effect", "pooled_shift", "pooled_low", "pooled_high")
 
@@ -243,10 +244,13 @@ def _levels(paired: Paired) -> pd.DataFrame:
 
 
 def _visit_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    order = np.argsort(np.where(rows["side"] < 0, 2, rows["side"]), kind="stable")
-    day = rows["visit"].map(rows.groupby("visit")["study_day"].median())  # visits without a day keep their order
-    there = rows.assign(day=day).iloc[order]
-    there = there[np.isfinite(there["value"].to_numpy())].sort_values(["cohort", "endpoint", "day"], kind="stable")
+    compared = rows[rows["side"] >= 0].sort_values("side", kind="stable")
+    # without days all that is known is that one side is before the other
+    planned = {} if rows["study_day"].notna().any() else dict(zip(compared["visit"], compared["side"], strict=True))
+    visits = visits_in_order(rows[["patient_id", "visit", "study_day"]].itertuples(index=False), planned)
+    there = rows[np.isfinite(rows["value"].to_numpy())]
+    place = there["visit"].astype(str).map({visit: at for at, visit in enumerate(visits)})
+    there = there.assign(place=place).sort_values(["cohort", "endpoint", "place"], kind="stable")
     groups = there.groupby(["cohort", "endpoint", "visit", "unit"], sort=False)["value"]
     table = groups.agg(n_patients="size", median="median").reset_index()
     table["q1"], table["q3"] = groups.quantile(0.25).to_numpy(), groups.quantile(0.75).to_numpy()
