@@ -145,6 +145,8 @@ def test_a_name_is_that_of_most_events_of_a_cluster_not_of_its_median() -> None:
     residue = named(CD3=1, CD8=1, CD4=0.33)  # compensation leaves CD8 cells a third of the way to the CD4+ ones
     assert residue == "CD8"
     mixed = np.repeat([1.0, 0.0], [300, 200])  # three fifths of these memory cells are Th1
+    wide = np.clip(rng.normal(0.75, 0.4, 500), -0.2, None)  # as CD4 of a mass cytometer: a quarter is under the border
+    assert named(CD3=1, CD4=wide) == "CD4_mem"
     assert named(CD3=1, CD4=1, CXCR3=mixed) == "CD4_mem"
     assert named(CD3=1, CD4=1, CXCR3=1) == "Th1"
     assert named(CD3=1, CD4=1, CD8=mixed) == "CD3"
@@ -398,6 +400,16 @@ def test_no_two_of_thirty_clusters_have_one_colour_and_each_has_its_number() -> 
     ax = map_plot(points, np.arange(30), [f"{k} x" for k in range(30)], numbers=[str(k) for k in range(30)])
     assert len({tuple(one.get_facecolor()[0]) for one in ax.collections}) == 30
     assert [text.get_text() for text in ax.texts] == [str(k) for k in range(30)]
+
+
+def test_no_number_on_a_map_is_over_another() -> None:
+    points = np.random.default_rng(0).normal(size=(40, 2))
+    ax = map_plot(points, np.arange(40), [f"{k} x" for k in range(40)], numbers=[str(k) for k in range(40)])
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    over = [(a, b) for a in range(40) for b in range(a) if boxes[a].overlaps(boxes[b])]
+    assert len(boxes) == 40
+    assert not over
 
 
 def test_what_is_no_anndata_is_named_with_what_makes_one():

@@ -25,18 +25,27 @@ _WITHIN = (0.001, 0.999)  # quantiles the histogram runs between, so that no str
 # level only: one normal group gives 2.65, two of them 4 and more (judgement between)
 _LEAST_APART = 3.0
 _WRITTEN: dict[Level, str] = {"neg": "-", "lo": "lo", "int": "int", "pos": "+", "hi": "hi"}
-# where an event is of a level, in shares of the way from negative to positive: half of it is the border of two groups,
-# and what is bright or dim is beyond a third of the other half (judgement)
-_BORDERS: dict[Level, tuple[float, float]] = {
-    "neg": (-np.inf, 0.5),
-    "lo": (-np.inf, 0.65),
-    "int": (0.25, 0.75),
-    "pos": (0.5, np.inf),
-    "hi": (0.65, np.inf),
+# from and to where the median of a cluster is a full match, in shares of the way from negative to positive, and how far
+# past these ends a fit falls from 1 to 0: the border of two groups is half way, so that neither side of it is the other
+_EXPECTED: dict[Level, tuple[float, float]] = {
+    "neg": (-np.inf, 0.4),
+    "lo": (-np.inf, 0.45),
+    "int": (0.35, 0.65),
+    "pos": (0.6, np.inf),
+    "hi": (0.85, np.inf),
 }
-# shares of a cluster's events of a level from which a fit rises, and from which it is whole. A median hides what a
-# cluster is mixed of, and what compensation leaves moves the median of cells that are all on one side (judgement)
-_MOST = (0.5, 0.8)
+_FADES: dict[Level, float] = {"neg": 0.2, "lo": 0.4, "int": 0.4, "pos": 0.2, "hi": 0.4}
+# below and above where an event is of the other group: nearer to its mean than seven tenths of the way to the border
+_OTHERS: dict[Level, tuple[float, float]] = {
+    "neg": (-np.inf, 0.65),
+    "lo": (-np.inf, 0.65),
+    "int": (-np.inf, np.inf),
+    "pos": (0.35, np.inf),
+    "hi": (0.35, np.inf),
+}
+# share of a cluster's events of the other group up to which a fit is whole, and from which it is none: a median hides
+# what a cluster is mixed of (judgement)
+_MIXED = (0.2, 0.5)
 # levels of a cluster's median up to which a phenotype in words has a marker not, and from which it has it (judgement)
 _WITHOUT, _WITH = 0.2, 0.7
 _LINEAGES = ("CD3", "CD4", "CD8", "B", "NK")  # populations whose own markers say which lineage a cell is of
@@ -120,12 +129,13 @@ def name_cluster(events: Mapping[str, Array], candidates: Mapping[str, Sequence[
 
     Notes
     -----
-    A condition fits as far as most events have its level: not at half of them, wholly from four fifths on. A
-    candidate's score is the mean of its conditions' fits, averaged with the worst of them. With equal fit the more
-    specific candidate leads, and of equally specific ones (Treg, CD4_EM) the vocabulary's first. One whose definition
-    excludes another that fits as well (under 0.05 less) does not count. The margin is the lead over the best candidate
-    that contradicts it on some marker; under 0.05, or with a score under 0.6, the cluster is ``unassigned`` and the
-    runner-up is what it would have been. The evidence holds the conditions of that best candidate, each with the
+    A condition fits as far as the cluster's median is on its side of the border, and few of the events are of the
+    other group: wholly up to a fifth of them, not at half. A candidate's score is the mean of its conditions' fits,
+    averaged with the worst of them. With equal fit the more specific candidate leads, and of equally specific ones
+    (Treg, CD4_EM) the vocabulary's first. One whose definition excludes another that fits as well (under 0.05 less)
+    does not count. The margin is the lead over the best candidate that contradicts it on some marker; under 0.05, or
+    with a score under 0.6, the cluster is ``unassigned`` and the runner-up is what it would have been. The evidence
+    holds the conditions of that best candidate, each with the
     median level of the cluster.
     """
     scores = {name: _score(events, conditions) for name, conditions in candidates.items()}
@@ -203,9 +213,14 @@ def _score(events: Mapping[str, Array], conditions: Sequence[Condition]) -> floa
 
 
 def _fit(events: Array, wanted: Level) -> float:
-    low, high = _BORDERS[wanted]
-    share = float(np.mean((events >= low) & (events < high)))
-    return float(np.clip((share - _MOST[0]) / (_MOST[1] - _MOST[0]), 0.0, 1.0))
+    """Return how well a cluster fits a level: by its median, and less where many events are of the other group."""
+    low, high = _EXPECTED[wanted]
+    median = float(np.median(events))
+    away = max(low - median, median - high, 0.0) / _FADES[wanted]
+    low, high = _OTHERS[wanted]
+    others = float(np.mean((events < low) | (events > high)))
+    mixed = (others - _MIXED[0]) / (_MIXED[1] - _MIXED[0])
+    return 1.0 - min(max(away, mixed, 0.0), 1.0)
 
 
 def _contradict(a: Sequence[Condition], b: Sequence[Condition]) -> bool:

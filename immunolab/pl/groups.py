@@ -14,7 +14,7 @@ from immunolab.events.cells import STORED, check_anndata
 from immunolab.gating.tubes import GatedTube
 from immunolab.pl.gating import check_gated
 from immunolab.pl.subject import Subject, collected, one_of
-from immunolab.plots.clusters import distinct_colours, map_plot, profile_plot, signal_map
+from immunolab.plots.clusters import distinct_colours, map_height, map_plot, profile_plot, signal_map
 from immunolab.plots.event_panels import GATE
 from immunolab.plots.style import HALF, MISSING, MM, NEUTRAL, WIDTH, axes, colour, style
 
@@ -62,9 +62,9 @@ def umap(data: AnnData, *, color: str = "label", ax: Axes | None = None) -> Axes
     points = np.asarray(data.obsm["X_umap"], dtype=np.float64)
     placed = np.flatnonzero(np.isfinite(points).all(axis=1))
     values, what = _colour_of(data, color)
-    ax = axes(ax, WIDTH * 0.72, 92 * MM)
     unit = "events" if "kind" in data.var else "cells"
     if values.dtype.kind in "fiu":
+        ax = axes(ax, WIDTH * 0.72, 92 * MM)
         return signal_map(points[placed], values[placed].astype(np.float64), what, ax=ax, unit=unit)
     words = pd.Series(values[placed]).fillna("none").astype(str)
     order = [str(name) for name in words.value_counts().index]
@@ -75,9 +75,9 @@ def umap(data: AnnData, *, color: str = "label", ax: Axes | None = None) -> Axes
     named = [f"{name} (n = {int((codes == place).sum()):,})" for place, name in enumerate(order)]
     clustered = color == "immunolab_cluster"
     numbers = ["" if name in _WITHOUT else name for name in order] if clustered else ()
-    map_plot(points[placed], codes, named, ax, colours=_colours(order), unit=unit, numbers=numbers)
+    ax = axes(ax, WIDTH * 0.72, max(92 * MM, map_height(len(order))))
     ax.set_title(what, fontsize=8, weight="bold")
-    return ax
+    return map_plot(points[placed], codes, named, ax, colours=_colours(order), unit=unit, numbers=numbers)
 
 
 def _colours(names: Sequence[str]) -> list[Any]:

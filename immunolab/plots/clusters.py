@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from immunolab.plots.numbers import number, p_number
 from immunolab.plots.style import HALF, MM, NEUTRAL, SMALL, WIDTH, axes, style
+from immunolab.plots.texts_apart import texts_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +65,17 @@ def distinct_colours() -> list[Any]:
     ]
 
 
+def map_height(n: int) -> float:
+    """Return the height in inches at which `map_plot` has room for every name beside the map.
+
+    Parameters
+    ----------
+    n
+        How many names.
+    """
+    return max(HALF, 0.17 * n)
+
+
 def map_plot(
     points: NDArray[np.float64],
     labels: NDArray[np.integer],
@@ -93,7 +105,7 @@ def map_plot(
     numbers
         Of the clusters, written in the middle of each; empty ones, and by default all, are not.
     """
-    ax = axes(ax, HALF)
+    ax = axes(ax, 1.6 * HALF, map_height(len(names)))
     palette = colours or distinct_colours()
     for k, name in enumerate(names):
         own = labels == k
@@ -106,26 +118,21 @@ def map_plot(
             label=name,
             color=palette[k % len(palette)],
         )
-    for k, text in enumerate(numbers):
-        _written(ax, points[labels == k], text)
     ax.set_xlabel(f"UMAP 1 (n = {len(points):,} {unit})")
     ax.set_ylabel("UMAP 2")
     ax.set_xticks([])
     ax.set_yticks([])
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=4, fontsize=SMALL, labelspacing=0.3)
+    written = [k for k, text in enumerate(numbers) if text and np.any(labels == k)]
+    texts_apart(ax, _middles(points, labels, written), [numbers[k] for k in written])
     return ax
 
 
-def _written(ax: Axes, points: NDArray[np.float64], text: str) -> None:
-    """Write a cluster's number beside the one of its events that is nearest to the middle of them: few stay seen."""
-    from matplotlib.patheffects import withStroke
-
-    if len(points) and text:
-        nearest = int(np.argmin(((points - np.median(points, axis=0)) ** 2).sum(axis=1)))
-        outline = [withStroke(linewidth=2.0, foreground="white")]
-        beside: dict[str, Any] = {"xytext": (2, 2), "textcoords": "offset points", "ha": "left", "va": "bottom"}
-        x, y = points[nearest].tolist()
-        ax.annotate(text, (x, y), fontsize=SMALL, path_effects=outline, **beside)
+def _middles(points: NDArray[np.float64], labels: NDArray[np.integer], clusters: Sequence[int]) -> NDArray[np.float64]:
+    """Return of each cluster the one of its events that is nearest to the middle of them: few stay seen."""
+    own = (points[labels == k] for k in clusters)
+    middle = [one[np.argmin(((one - np.median(one, axis=0)) ** 2).sum(axis=1))] for one in own]
+    return np.array(middle, dtype=np.float64).reshape(-1, 2)
 
 
 @style()

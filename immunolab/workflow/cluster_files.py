@@ -279,7 +279,7 @@ def _clusters_of(tube: MarkerEvents, found: Clusters) -> Labels:
 
 
 def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, options: ClusterOptions, out: Path) -> None:
-    from immunolab.plots.clusters import SHOWN_EVENTS, map_plot, profile_plot
+    from immunolab.plots.clusters import SHOWN_EVENTS, map_height, map_plot, profile_plot
     from immunolab.plots.style import HALF, WIDTH, figure
 
     fig = figure(WIDTH, max(0.22 * len(profiles) + 1.2, 2.0))  # inches: room for the words beside the colours
@@ -291,7 +291,7 @@ def _draw(found: Clusters, markers: Sequence[str], profiles: pd.DataFrame, optio
 
     rows = drawn_rows(len(found.sample), SHOWN_EVENTS, options.seed)
     names = [f"{c} {label}" for c, label in zip(profiles["cluster"], profiles["label"], strict=True)]
-    fig = figure(HALF * 1.6, max(HALF, 0.17 * len(names)))  # inches: room for every name beside the map
+    fig = figure(HALF * 1.6, map_height(len(names)))
     numbers = [str(cluster) for cluster in profiles["cluster"]]
     points = umap_of(found.sample[rows], options.seed)
     map_plot(points, found.labels[rows], names, ax=fig.add_subplot(), numbers=numbers)
