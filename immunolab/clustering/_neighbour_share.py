@@ -21,7 +21,7 @@ def simulated_among_nearest(points, others, n_real, k, nearness, least):  # type
         How many neighbours, one value a point.
     nearness
         Points x others, float32: the greater the nearer, without what all others of a point share. Only those that it
-        ranks high enough are measured exactly.
+        ranks high enough are measured exactly; of equally near ones the first counts.
     least
         One value a point: the nearness from which others are measured. Where fewer than k are, all are.
     """
@@ -46,10 +46,15 @@ def simulated_among_nearest(points, others, n_real, k, nearness, least):  # type
                 gap = points[i, x] - others[rows[c], x]
                 total += gap * gap
             gaps[c] = total
-        order = np.argsort(gaps[:count])
-        simulated = 0
-        for c in range(k[i]):
-            if rows[order[c]] >= n_real:
-                simulated += 1
+        furthest = np.partition(gaps[:count], k[i] - 1)[k[i] - 1]
+        nearer, simulated = 0, 0
+        for c in range(count):
+            if gaps[c] < furthest:
+                nearer += 1
+                simulated += rows[c] >= n_real
+        for c in range(count):
+            if nearer < k[i] and gaps[c] == furthest:
+                nearer += 1
+                simulated += rows[c] >= n_real
         found[i] = simulated
     return found

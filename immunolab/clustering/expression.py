@@ -171,7 +171,8 @@ def smooth(neighbours: Neighbours, values: Array) -> Array:
     values
         Of shape (cells,) or (cells, values).
     """
-    total = np.zeros_like(values, dtype=np.float64)
-    for column in neighbours.T:
-        total += values[column]
-    return np.asarray(total / neighbours.shape[1])
+    from immunolab.clustering._neighbour_sums import sums_of_neighbours
+
+    columns = np.ascontiguousarray(values.reshape(len(values), -1), dtype=np.float64)
+    total = sums_of_neighbours(np.ascontiguousarray(neighbours), columns)
+    return np.asarray(total.reshape(values.shape) / neighbours.shape[1])
