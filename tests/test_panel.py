@@ -384,3 +384,19 @@ def test_isotypes_are_controls_and_antibodies_against_mouse_and_human_are_not():
     isotypes = ["Ctrl-IgG1", "mIgG2b", "Mouse-IgG2a-kappa", "Isotype_RTK4530", "IgG1_control_TotalA", "Arm.Hamster.IgG"]
     assert isotype_columns(isotypes) == list(range(6))
     assert isotype_columns(["IgG Fc", "anti-human IgG Fc", "anti-IgG", "IgA"]) == []
+
+
+def test_markers_without_their_metals_are_of_a_mass_cytometer_where_it_wrote_the_length_of_ion_clouds() -> None:
+    # as published mass cytometry files name their channels; its counts are not on the scale of light
+    names = ["Time", "Cell_length", "DNA1", "CD45RA", "CD3", "label"]
+    mass = {c.name: c.kind for c in resolve_channels(names, names)}
+    assert mass == {
+        "Time": "time",
+        "Cell_length": "other",
+        "DNA1": "mass",
+        "CD45RA": "mass",
+        "CD3": "mass",
+        "label": "mass",
+    }
+    light = resolve_channels(["FSC-A", "Event_length", "CD3"], ["", "", ""])
+    assert light[-1].kind == "fluorescence"

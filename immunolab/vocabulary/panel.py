@@ -22,6 +22,7 @@ __all__ = ["Resolved", "is_unused", "misspelled_channels", "read_panel", "resolv
 _CHANNEL_HEADERS = ("channel", "fcs_colname", "$pnn", "pnn", "detector", "parameter", "name", "fcs channel", "column")
 _MARKER_HEADERS = ("marker", "antigen", "target", "protein", "$pns", "pns", "desc", "label", "description")
 _PULSE_SHAPE = re.compile(r"[-_ ]([AHW])(?:rea|eight|idth)?$", re.IGNORECASE)
+_ION_CLOUD = frozenset({"CELLLENGTH", "EVENTLENGTH"})  # parameters that mass cytometers write, and no other instrument
 _NO_MARKER = frozenset({"", "na", "n/a", "nan", "none", "null", "-", "empty", "unused"})
 
 
@@ -67,7 +68,7 @@ def resolve_channels(
         if _plain(name) in said and found.kind not in ("scatter", "time"):
             marker = _canonical_marker(said[_plain(name)]) or None
         channels.append(Channel(name, label, marker, found.fluorochrome, found.kind))
-    return _one_pulse_shape(channels)
+    return _one_pulse_shape(_of_ions(channels) if _counts_ions(channels) else channels)
 
 
 def is_unused(channel: Channel) -> bool:
@@ -99,6 +100,16 @@ def misspelled_channels(names: Sequence[str], panel: Mapping[str, str]) -> list[
     left = [name for name in names if _plain(name) not in said]
     slips = [(channel, nearest(channel, left)) for channel in panel if _plain(channel) not in own]
     return [f"the panel names channel '{channel}', which the file lacks: {meant}" for channel, meant in slips if meant]
+
+
+def _counts_ions(channels: Sequence[Channel]) -> bool:
+    """Return whether a mass cytometer wrote the file: it has the length of ion clouds, and no light is scattered."""
+    return any(key(c.name) in _ION_CLOUD for c in channels) and all(c.kind != "scatter" for c in channels)
+
+
+def _of_ions(channels: Sequence[Channel]) -> list[Channel]:
+    """Return channels that are named by their markers alone, without a metal, as those of a mass cytometer."""
+    return [replace(c, kind="mass") if c.kind == "fluorescence" else c for c in channels]
 
 
 def _one_pulse_shape(channels: Sequence[Channel]) -> tuple[Channel, ...]:
