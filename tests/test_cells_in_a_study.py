@@ -16,6 +16,7 @@ import immunolab as il
 from immunolab.cells.population_tree import definition_of
 from immunolab.cells.study_rows import _genes_missing
 from immunolab.loaders.cell_header import read_cell_header
+from immunolab.loaders.hdf5 import read_through
 from immunolab.plots.labels import label
 from immunolab.results.findings import answers, findings
 from immunolab.vocabulary.signatures import signature
@@ -139,3 +140,12 @@ def test_populations_that_genes_alone_define_claim_no_gate() -> None:
     assert definition_of("B", ()) is None
     assert definition_of("B", ("CD4_naive",))
     assert definition_of("Th17", ()) == "score.Th17"
+
+
+def test_a_file_without_cells_and_two_lanes_of_a_sample_are_said_as_what_they_are(tmp_path: Path) -> None:
+    # no cells was "the file is damaged ... copy it again"; of two lanes one was to be left out
+    few_cells(["a"])[:0].copy().write_h5ad(tmp_path / "cells.h5ad")
+    read_through(str(tmp_path / "cells.h5ad"))
+    rows = [{"sample_id": name, "patient_id": "P1", "visit": "pre", "file": "cells.h5ad"} for name in ("a", "b")]
+    (problem,) = [one for one in check_study(write_study(tmp_path, rows)).problems if "already" in one.message]
+    assert "lanes of one sample are one file" in problem.hint

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from immunolab.cells.ambient import DROWNED, ambient_rows, ambient_shares, said_of_ambient
 from immunolab.cells.cd4 import cd4_answers
 from immunolab.cells.lineage import (
     Called,
@@ -130,8 +131,11 @@ def label_cells(
         points = cell_space(cells, gates, seed=seed)
         next_phase()
         calls = _lineages(cells, gates, points, quality.passed, declared, seed)
+        ambient = ambient_shares(cells, calls.members)
         next_phase()
-        calls = _t_cells(cells, gates, calls, quality.passed, declared, seed)
+        drowned = _drowned(cells, calls, ambient) & ~np.isin(declared, ("CD4", "CD8"))
+        calls = _t_cells(cells, gates, calls, quality.passed & ~drowned, declared, seed)
+    quality = replace(quality, table=pd.concat([quality.table, ambient_rows(ambient)], ignore_index=True))
     samples = sample_ids_of(cells)
     thresholds = thresholds_table(gates.borders_of(list(dict.fromkeys(samples))))
     table = pd.DataFrame(
@@ -151,6 +155,7 @@ def label_cells(
                 (
                     *notes_of(cells),
                     *quality.notes,
+                    *said_of_ambient(ambient),
                     *calls.notes,
                     *perhaps_sorted(calls.members, quality.passed, declared),
                     *gates.notes,
@@ -163,6 +168,13 @@ def label_cells(
         by_protein=frozenset(border.population for border in gates.borders if border.channel != "genes"),
         points=points,
     )
+
+
+def _drowned(cells: AnnData, calls: _Calls, ambient: Mapping[str, float]) -> Mask:
+    """Return the cells of samples whose ambient RNA hides what parts CD4 from CD8, where genes alone part them."""
+    samples = [name for name, share in ambient.items() if share >= DROWNED]
+    by_protein = calls.by_protein is not None and calls.by_protein.has_parting
+    return np.isin(sample_ids_of(cells), [] if by_protein else samples)
 
 
 def _doubts(thresholds: pd.DataFrame) -> Iterator[str]:

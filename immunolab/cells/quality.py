@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from immunolab.cells.doublets import DOUBLET_LIMIT, FEWEST_SCORED, MOST_OF_A_RUN, doublet_scores
+from immunolab.cells.empty import empty_borders
 from immunolab.events.cells import counts_of, proteins_are_counts, proteins_of, sample_ids_of
 from immunolab.schema.flags import Check
 from immunolab.schema.gating import QUALITY
@@ -51,6 +52,13 @@ class _Limit:
     def side(self) -> str:
         return "under" if self.is_low else "over"
 
+    @property
+    def said(self) -> str:
+        n = int(self.failed().sum())
+        if self.name == Check.COUNTS_OVER_EMPTY:
+            return f"{n} cells are empty droplets: of few counts, with the genes of their sample's average cell"
+        return f"{n} cells {self.side} {self.limit:.3g} {self.name.replace('_', ' ')}"
+
     def failed(self) -> NDArray[np.bool_]:
         return self.values < self.limit if self.is_low else self.values > self.limit
 
@@ -73,11 +81,7 @@ def check_cells(cells: AnnData) -> CellQuality:
     passed = np.array([not str(name).startswith("hashtag_") for name in samples])
     for limit in limits:
         passed &= ~limit.failed()
-    lost = [
-        f"{int(limit.failed().sum())} cells {limit.side} {limit.limit:.3g} {limit.name.replace('_', ' ')}"
-        for limit in limits
-        if limit.failed().any()
-    ]
+    lost = [limit.said for limit in limits if limit.failed().any()]
     return CellQuality(
         passed, QUALITY.frame(list(_rows(samples, limits, passed))), (*_unchecked(limits, samples), *lost)
     )
@@ -94,6 +98,10 @@ def _limits(cells: AnnData) -> Iterator[_Limit]:
         if mito.size:
             share = 100.0 * np.asarray(counts[:, mito].sum(axis=1)).ravel() / np.maximum(total, 1.0)
             yield _Limit(Check.MITOCHONDRIAL_PERCENT, share, _mito_limit(share))
+        borders = empty_borders(counts, sample_ids_of(cells))
+        if borders.any():
+            over = np.divide(total, borders, out=np.full(len(total), np.inf), where=borders > 0)
+            yield _Limit(Check.COUNTS_OVER_EMPTY, over, 1.0, is_low=True)
         doublet = doublet_scores(counts, sample_ids_of(cells))
         if doublet is not None:
             yield _Limit(Check.DOUBLET_SCORE, doublet, DOUBLET_LIMIT)
@@ -117,6 +125,10 @@ def _unchecked(limits: Sequence[_Limit], samples: NDArray[np.object_]) -> Iterat
         if n > MOST_OF_A_RUN and Check.DOUBLET_SCORE in names:
             what = f"{n:,} cells are more than one droplet run holds"
             yield f"{sample}: {what}; doublets are scored as of one run, which finds fewer: name the runs as samples"
+
+
+def _finite(value: np.floating) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _low(values: NDArray[np.float64], far: float = _FAR) -> float:
@@ -151,7 +163,7 @@ def _rows(
             yield {
                 "sample_id": sample,
                 "check": limit.name,
-                "value": float(np.median(limit.values[own])),
+                "value": _finite(np.median(limit.values[own])),
                 "limit": limit.limit,
                 "status": "ok" if out <= _LOST_SHARE * of else "warn",
                 "message": f"median; {out} of {of} cells {limit.side} the limit",

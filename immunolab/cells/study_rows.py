@@ -22,6 +22,7 @@ from immunolab.study.endpoints import Assay, Endpoint, PairedChange, PercentOfPa
 from immunolab.study.sheet import DEFAULT_SOURCE, Study
 from immunolab.vocabulary.signatures import signature
 
+_REST = "Tconv"  # CD4 T cells that are no Treg: what Treg leave, and no second answer
 _SUFFIX = "_cells"  # of the id of an endpoint that flow measures as well; `Endpoint.repeats` says of which
 # Families, each moderated and adjusted by itself: single cells must not change what flow says, nor clusters either.
 _CELLS, _CLUSTERS, _COMPOSITION = "cells", "clusters of cells", "composition of cells"
@@ -207,7 +208,7 @@ def registers_nothing(study: Study) -> bool:
 def _composition(found: LabelledCells, family: str) -> Iterator[Endpoint]:
     """Yield the share of each labelled population in its parent, of those with cells enough to be compared."""
     for name, parent in parents_of(found.members).items():
-        if parent in found.members and found.members[name].sum() >= FEWEST_CELLS:
+        if parent in found.members and name != _REST and found.members[name].sum() >= FEWEST_CELLS:
             yield PercentOfParent(
                 id=f"cells_{name}_pct_{parent}".replace(" ", "_"),
                 source="labels of single cells",

@@ -51,7 +51,7 @@ def read_through(path: str) -> None:
 def _read(_name: str, item: object) -> None:
     import h5py
 
-    if isinstance(item, h5py.Dataset):
+    if isinstance(item, h5py.Dataset) and item.size != 0:  # of no cells there is nothing to read, and nothing damaged
         for part in item.iter_chunks() if item.chunks else [()]:
             item[part]
     for value in item.attrs.values():  # type: ignore[attr-defined]

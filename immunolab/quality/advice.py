@@ -44,6 +44,8 @@ ADVICE: Mapping[Check, str] = {
             Check.GENES,
             Check.MITOCHONDRIAL_PERCENT,
             Check.DOUBLET_SCORE,
+            Check.COUNTS_OVER_EMPTY,
+            Check.AMBIENT_PERCENT,
             Check.PROTEIN_COUNTS,
         ),
         _CELLS,

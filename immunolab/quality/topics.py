@@ -33,6 +33,8 @@ TOPICS: Mapping[str, tuple[Check, ...]] = {
         Check.GENES,
         Check.MITOCHONDRIAL_PERCENT,
         Check.DOUBLET_SCORE,
+        Check.COUNTS_OVER_EMPTY,
+        Check.AMBIENT_PERCENT,
         Check.PROTEIN_COUNTS,
     ),
     "staining": (Check.EXCHANGED, Check.CROSSED_LABELS, Check.ABSENT_STAIN, Check.ABSENT_POPULATION),

@@ -285,6 +285,8 @@ class Check(DeclaredWord):
     GENES = "genes", "doubtful", "median genes of a cell"
     MITOCHONDRIAL_PERCENT = "mitochondrial_percent", "doubtful", "median share of mitochondrial counts"
     DOUBLET_SCORE = "doublet_score", "doubtful", "median score of being two cells"
+    COUNTS_OVER_EMPTY = "counts_over_empty", "doubtful", "median counts of a cell over those of the empty droplets here"
+    AMBIENT_PERCENT = "ambient_percent", "doubtful", "share of a single cell's counts that is RNA of other cells"
     PROTEIN_COUNTS = "protein_counts", "doubtful", "median counts of surface proteins of a cell"
 
 

@@ -39,6 +39,7 @@ OPTIONAL = (
     "bead_cv_percent",
 )
 # optional too; kept among the further columns as well, which may be a trial's subgroups, as are `lot` and `site`
+_JOIN_LANES = "lanes of one sample are one file: anndata.concat([first, second]).write_h5ad('both.h5ad')"
 _LONG = ("operator", "specimen")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _NAMES = ("patient_id", "visit", "cohort", "batch", "panel", "marker", "bridge", "aliquot", "operator", "lot", "site")
@@ -313,7 +314,8 @@ def _repeats(table: TextTable, samples: tuple[Sample, ...]) -> Iterator[Problem]
             text = f"{sample.patient_id} has a sample of {sample.visit} already in row {seen[key].row}"
             if not row["visit"]:
                 text += f": days {seen[key].study_day} and {sample.study_day} fall in one window"
-            yield table.problem(row, "visit", text, "keep one, or give each its own panel")
+            of_cells = sample.modality == "single_cell"
+            yield table.problem(row, "visit", text, _JOIN_LANES if of_cells else "keep one, or give each its own panel")
         seen.setdefault(key, sample)
 
 
