@@ -51,6 +51,16 @@ def test_such_a_zero_is_counted_and_no_missing_visit():
     assert found.tipping_point()["n_missing"].iloc[0] == 0
 
 
+@pytest.mark.parametrize(("value", "unit"), [(0.0, "pg/mL"), (0.0, "%"), (100.0, "%")])
+def test_an_endpoint_that_is_zero_in_every_patient_has_a_row_that_is_not_tested(value, unit):
+    found = compared(rows([value] * 6, [value] * 6, unit=unit))
+    shift = found.shifts.iloc[0]
+    assert (shift["n_pairs"], shift["n_before"], shift["n_after"]) == (0, 6, 6)
+    assert shift["method"].startswith("not tested")
+    assert np.isnan([shift["estimate"], shift["ci_low"], shift["p_value"]]).all()
+    assert (found.pairs["verdict"] == "not_evaluable").all()
+
+
 def test_a_zero_takes_the_limit_that_the_assay_names():
     found = compared(rows([0, 0.8, *BEFORE[2:]], AFTER, flags=((1,), ()))).pairs
     assert found["fold"].iloc[0] == pytest.approx(2.0 / 0.8)

@@ -78,7 +78,8 @@ def placed_values(values: Array, scale: Scale, beyond: NDArray[np.int64], one_ev
             left = at_end & ~counted
             limits = x[(beyond == side) & ~at_end]
             inside = x[(x > 0) & (x < 100.0 if scale == "logit" else np.isfinite(x))]
-            nearest = (inside.min() if side < 0 else inside.max()) if inside.size else np.nan
+            middle = 50.0 if scale == "logit" else 1.0  # with no value within, nothing is estimated: any place will do
+            nearest = (inside.min() if side < 0 else inside.max()) if inside.size else middle
             known = (limits.max() if side < 0 else limits.min()) if limits.size else np.nan
             x[left] = known if limits.size else nearest
             beyond[left] = side
