@@ -15,13 +15,13 @@ _PARENTS = {
 # the border a population's proteins are gated by, where it has another population's name
 _BORDER_OF = {"CD4_mem": "CD4_naive", "Tfh_CXCR5": "Tfh"}
 _BY_SCORE = {
-    "Treg": "programme.Treg",
+    "Treg": "score.Treg_core",
     "CD4_naive": "score.CD4_naive-CD4_memory",
     "CD4_mem": "score.CD4_naive-CD4_memory",
-    "Tfh_CXCR5": "programme.Tfh",
-    "Th1": "programme.Th1",
-    "Th2": "programme.Th2",
-    "Th17": "programme.Th17",
+    "Tfh_CXCR5": "score.cTfh_blood",
+    "Th1": "score.Th1",
+    "Th2": "score.Th2",
+    "Th17": "score.Th17",
 }
 
 
@@ -56,7 +56,7 @@ def border_of(name: str) -> str:
 
 
 def definition_of(name: str, by_protein: Collection[str]) -> str | None:
-    """Return the vocabulary's definition where proteins follow it, else the score or programme that decides.
+    """Return the vocabulary's definition where proteins follow it, else the signature whose score or programme decides.
 
     Parameters
     ----------
