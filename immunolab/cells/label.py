@@ -46,6 +46,7 @@ _LYMPHOID = ("CD3", "NK", "B", "Plasma")
 _OTHERS = ("Mono", "DC", "pDC", "HSPC")
 _CONTRADICTED = 0.1  # probability of CD4 or of CD8 in a cell whose own proteins say otherwise
 _T_NEIGHBOURS = 30  # more than for subsets: CD4 transcripts are seen in a tenth of CD4 cells
+_NAMELESS = 0.1  # share of cells without a lineage from which a note gives their number (judgement)
 _PHASES = ("quality", "neighbours", "lineages", "T cells")
 
 
@@ -208,7 +209,12 @@ def _lineages(cells: AnnData, gates: ProteinGates, points: Array, passed: Mask, 
         *said_beyond_blood(chance, kinds, passed),
         f"lineages are called by {' and '.join(sources) or 'nothing'}",
     ]
-    return _calls(call_lineages(chance, kinds, unknown - lineages_of(declared)), passed, fit, by_protein, *notes)
+    called = call_lineages(chance, kinds, unknown - lineages_of(declared))
+    nameless = int(((called.labels == UNASSIGNED) & passed).sum())
+    if nameless > _NAMELESS * passed.sum() and not by_protein.withheld:
+        what = "not clearly of a lineage that the genes and proteins measured can name"
+        notes.append(f"{nameless:,} of {int(passed.sum()):,} cells are {UNASSIGNED}: {what}")
+    return _calls(called, passed, fit, by_protein, *notes)
 
 
 def _calls(found: Called, passed: Mask, fit: KindFit, by_protein: ProteinEvidence, *notes: str) -> _Calls:

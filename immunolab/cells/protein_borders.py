@@ -72,12 +72,12 @@ def two_groups(values: Array, among: Mask, batches: Mapping[str, Mask], samples:
         own = [found for cells in groups.values() if np.isfinite((found := own_valley(values[among & cells])).value)]
         if len(groups) > 1 and len(own) * 2 >= len(groups):
             middle = float(np.median([found.value for found in own]))
-            note = f"no valley in all cells together; the border is the middle of {len(own)} {what}' valleys"
+            note = f"no gap in all cells together; the border is the middle of those of {len(own)} {what}"
             return Groups(Cut(middle, own[0].flags, own[0].spread), "valley", note)
     cut = mixture(inside)
     apart = Flag.UNIMODAL not in cut.flags and window[0] < cut.value < window[1]
     if apart and not _are_batches(inside, cut, parts):
-        return Groups(cut, "mixture", "no valley; the border is where two normal groups are equally likely")
+        return Groups(cut, "mixture", "no gap between its two groups; the border is where both are equally likely")
     return Groups(Cut(np.nan))
 
 

@@ -7,7 +7,7 @@ little as its groups are apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from immunolab.cells.protein_phenotypes import Phenotype, panel_phenotype
 from immunolab.cells.protein_stains import ELSEWHERE, StainLevels, learn_stains
 from immunolab.cells.proteins import Levels, ProteinGates
 from immunolab.clustering.expression import Array
+from immunolab.clustering.names import UNASSIGNED
 from immunolab.events.subsample import drawn_rows
 from immunolab.gating.method_results import Cut
 from immunolab.vocabulary.signatures import expected_levels
@@ -31,8 +32,8 @@ _TRIED_ON = 2_000  # cells on which one group is tried as the positive one: a ki
 _LEAST_GAIN = 6.0  # log likelihood from which it is (a Bayes factor of 400)
 _SURELY = 0.9  # probability from which a protein contradicts a name
 _WITHHELD = (
-    "surface proteins part these cells into no lineages, and brightness alone does not say which one they are; no "
-    "lineage is named (a declared sort, --population, is)"
+    "the surface proteins set no two lineages apart, and their brightness does not show which one these cells are "
+    "(most like {}, probability {:.2f}): no lineage is named; if they were sorted, say as what (--population)"
 )
 _NAMED_BY: Mapping[str, frozenset[str]] = {
     "T": frozenset({"CD3", "TCRab", "TCRb", "CD5"}),
@@ -243,12 +244,15 @@ def lineage_evidence(
                 _border_of(marker), marker, cut, "mixture", raw=gates.counts_at(marker, cut.value, batch), batch=batch
             )
         near = [marker for marker, apart in zip(markers, levels.apart, strict=True) if apart < _CLEAR_APART]
-        notes += _doubts(near, [m for m, row in zip(markers, shown, strict=True) if np.ptp(row) < _SPEAKS], batch)
+        silent = [marker for marker, row in zip(markers, shown, strict=True) if np.ptp(row) < _SPEAKS]
+        notes += _doubts(near, silent, batch)
+        if by_genes is None:
+            notes += _weak_lineages(markers, {*near, *silent}, batch)
         odds = {marker: values for marker, values in odds.items() if marker not in near}
     positive = {marker: 1 / (1 + np.exp(-values)) for marker, values in odds.items()}
     withheld = panel is not None and len(panel.lineages) < 2 and not panel.is_sure
-    if withheld:
-        notes.append(_WITHHELD)
+    if panel is not None and withheld:
+        notes.append(_WITHHELD.format(" and ".join(panel.lineages) or "cells of none of them", panel.probability))
     return ProteinEvidence(evidence, parting, markers, tuple(notes), positive, tuple(kinds), tuple(stains), withheld)
 
 
@@ -286,10 +290,19 @@ def _doubts(near: Sequence[str], silent: Sequence[str], batch: str) -> Iterator[
     where = f" in {batch}" if batch else ""
     if near:
         what = "positive and negative cells overlap"
-        yield f"{', '.join(near)}: {what}{where}; parted by what genes and other proteins say"
+        yield f"{', '.join(near)}: {what}{where}; what else was measured helps to part them"
     if silent:
-        what = "hardly more positive cells among the kinds that carry it than elsewhere"
-        yield f"{', '.join(silent)}: {what}{where}; the stain says nothing"
+        what = "hardly more positive cells where it should be than elsewhere"
+        yield f"{', '.join(silent)}: {what}{where}; the stain is not used"
+
+
+def _weak_lineages(markers: Sequence[str], weak: Collection[str], batch: str) -> Iterator[str]:
+    """Yield lineages whose own proteins are all weak."""
+    own = {name: set(proteins) & set(markers) for name, proteins in _NAMED_BY.items()}
+    lost = [name for name, proteins in own.items() if proteins and proteins <= set(weak)]
+    if lost:
+        where = f" in {batch}" if batch else ""
+        yield f"{', '.join(lost)}: every protein of their own is weak{where}; cells can be missed ({UNASSIGNED})"
 
 
 def _learnt_by(gates: ProteinGates, passed: Mask) -> Mapping[str, Mask]:

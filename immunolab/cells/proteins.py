@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from immunolab.cells.border_interval import with_interval
+from immunolab.cells.border_interval import between_groups, with_interval
 from immunolab.cells.protein_borders import (
     LEAST_SPREAD,
     Array,
@@ -43,6 +43,7 @@ _APART = 2.0  # display units between the dimmest and the brightest protein: sev
 _UNCLEAR = (0.3, 0.7)  # share of the way from dimmest to brightest where one group is neither (judgement)
 _LEAST_TAIL = 0.005  # share of cells beyond a tail's border that makes a group: the summit itself has 0.1 % there
 _ONE_GROUP = 0.9  # probability of all cells of one group: less than a border gives, as it is by comparison (judgement)
+_SAID_FROM = 10.0  # points of a share between a border's two ends from which a note gives both (judgement)
 _METHOD_CONTROL = {"valley": "density", "tail": "density", "mixture": "density", "internal_reference": "internal"}
 
 
@@ -116,17 +117,31 @@ class ProteinGates(ProteinValues):
             return self._one_group(population, marker, among)
         if found.note:
             self.notes.append(f"{marker}: {found.note}")
-        chance = self._above(population, marker, found, values=values)
+        chance = self._between(population, marker, found, values, among)
         for batch, cells in self.batches.items():
             own = self._seen(marker, own_border(values[among & cells]))
             if np.isnan(own.cut.value) or (own.method, found.method) == ("mixture", "valley"):
                 continue  # where two normal groups cross is not where a valley is
             if abs(own.cut.value - found.cut.value) <= _BATCH_SHIFT:
-                chance[cells] = self._above(population, marker, own, batch=batch, values=values)[cells]
+                chance[cells] = self._between(population, marker, own, values, among & cells, batch)[cells]
             else:
-                what = f"the border of {batch} alone would be {np.exp(abs(own.cut.value - found.cut.value)):.1f} times"
-                self.notes.append(f"{marker}: {what} as far; that of all batches is kept")
+                fold = np.exp(abs(own.cut.value - found.cut.value))
+                side = "below" if own.cut.value < found.cut.value else "above"
+                what = f"the border of {batch} alone is {fold:.1f}-fold {side} that of all batches, which is kept"
+                self.notes.append(f"{marker}: {what}: its share in {batch} is doubtful")
         return chance
+
+    def _between(
+        self, population: str, marker: str, found: Groups, values: Array, among: Mask, batch: str = ""
+    ) -> Array:
+        """Return the probability of being above the border; a note says how far the share depends on it."""
+        inside = values[among]
+        cut, ends = between_groups(inside, found.cut)
+        most, share, least = (100 * float((inside > at).mean()) for at in (ends[0], cut.value, ends[1]))
+        if not batch and most - least >= _SAID_FROM:
+            what = f"{share:.0f} % of the cells asked are positive, {least:.0f} to {most:.0f} % by where a reader puts"
+            self.notes.append(f"{marker}: {what} the border: many lie between its two groups")
+        return self._above(population, marker, replace(found, cut=cut), batch=batch, values=values, ends=ends)
 
     def _enough(self, population: str, marker: str, among: Mask) -> bool:
         """Return whether a protein was measured and there are cells enough to place a border on; a note says if not."""
@@ -181,7 +196,7 @@ class ProteinGates(ProteinValues):
         if not found.method and not bright:
             end = tail(inside)
             if (inside > end.value).mean() >= _LEAST_TAIL:
-                found = Groups(end, "tail", "no two groups; the positives are the tail of the main summit")
+                found = Groups(end, "tail", "no two groups; its brightest cells alone count as positive")
         if not found.method:
             if bright:
                 return replace(positive, note=f"{marker}: one group, bright; all count as +")
@@ -246,10 +261,17 @@ class ProteinGates(ProteinValues):
         return np.where(among & (self._shown["CD25"] > least), chance, 0.0)
 
     def _above(
-        self, population: str, marker: str, found: Groups, *, batch: str = "", values: Array | None = None
+        self,
+        population: str,
+        marker: str,
+        found: Groups,
+        *,
+        batch: str = "",
+        values: Array | None = None,
+        ends: tuple[float, float] | None = None,
     ) -> Array:
         raw = self.counts_at(marker, found.cut.value, batch)
-        self.record(population, marker, found.cut, found.method, raw=raw, batch=batch)
+        self.record(population, marker, found.cut, found.method, raw=raw, batch=batch, ends=ends)
         shown = self._shown[marker] if values is None else values
         return np.asarray(norm.cdf((shown - found.cut.value) / self.noise(marker)))
 
@@ -280,6 +302,7 @@ class ProteinGates(ProteinValues):
         channel: str = "",
         raw: float | None = None,
         batch: str = "",
+        ends: tuple[float, float] | None = None,
     ) -> None:
         """Keep a border that was placed.
 
@@ -293,7 +316,10 @@ class ProteinGates(ProteinValues):
             The border in counts; None where it is on no single protein.
         batch
             The batch it serves; "" for all.
+        ends
+            How low and how high it could be; None where that is not known.
         """
+        low, high = (None, None) if ends is None else ends
         border = Threshold(
             sample_id=batch,
             population=population,
@@ -304,6 +330,8 @@ class ProteinGates(ProteinValues):
             method=method,
             control=_METHOD_CONTROL[method],
             scope="batch" if batch else "study",
+            ci_low=low,
+            ci_high=high,
             flag=";".join(cut.flags) or None,
         )
         self.borders.append(border)
