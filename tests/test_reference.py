@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,11 @@ from scipy.sparse import csr_matrix
 
 import immunolab as il
 from immunolab import errors
-from immunolab.cells.reference import UNLIKE, _in_common, _learnt, label_by_reference, population_called
+from immunolab.cells.reference import UNLIKE, _groups, _in_common, _learnt, label_by_reference, population_called
 from immunolab.cells.reference_classifier import calibration_error, classify
+from immunolab.cells.reference_evidence import is_informative, own_evidence
 from immunolab.cells.reference_lineages import contradicted_lineages
-from immunolab.cells.reference_siblings import lacking
+from immunolab.cells.reference_siblings import chance_between_siblings, lacking
 from immunolab.cli import main
 from immunolab.loaders.single_cell import interpret_cells
 from immunolab.results.findings import findings
@@ -349,3 +351,51 @@ def test_cells_fewer_than_a_neighbourhood_are_as_like_the_reference_as_more_are(
         calls, _ = classify(reference, labels, ["one"] * 600, query, (reference, query), 0)
         unlike.append(calls.unlike.mean())
     assert np.mean(unlike) < 0.2
+
+
+def test_donors_are_held_out_as_wholes_and_a_label_of_one_donor_is_still_called() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.tile(np.repeat(["B", "T"], 40), 3).astype(object)
+    donors = np.repeat(["d1", "d2", "d3"], 80).astype(object)
+    labels[:30] = "NK"  # of the first donor alone
+    level = {"B": 0, "T": 1, "NK": 2}
+
+    def values(of: np.ndarray) -> np.ndarray:
+        found = rng.normal(0.0, 1.0, (len(of), 30))
+        for row, name in enumerate(of):
+            found[row, 10 * level[name] : 10 * level[name] + 10] += 3.0
+        return found.astype(np.float32)
+
+    reference, query = values(labels), values(np.repeat(["B", "T", "NK"], 30))
+    points = (reference.astype(float), query.astype(float))
+    calls, held = classify(reference, labels, donors, query, points, 0)
+    assert (held.by_group, held.n_groups) == (True, 3)
+    assert (calls.best == np.repeat(["B", "T", "NK"], 30)).mean() > 0.95
+    _, held = classify(reference, labels, labels, query, points, 0)  # groups that share no label
+    assert not held.by_group
+
+
+def test_donors_of_a_reference_are_found_and_one_is_said(reference) -> None:
+    assert set(_groups(interpret_cells(reference))[0]) == {"one"}
+    two = reference.copy()
+    two.obs["Donor"] = np.where(np.arange(two.n_obs) % 2, "d1", "d2")
+    groups, of = _groups(interpret_cells(two))
+    assert (set(groups), of) == ({"d1", "d2"}, "donors")
+    query = planted({"CD4 T cells": 60, "B cells": 60}, seed=8)
+    il.label(query, reference=two, labels="cell_type", quiet=True)
+    notes = "; ".join(query.uns["immunolab"]["notes"])
+    assert "of its own held-out donors" in notes
+    assert "names no two donors" not in notes
+
+
+def test_what_cells_show_themselves_parts_siblings_and_is_left_out_where_it_says_nothing() -> None:
+    chance = {"CD3": np.array([0.9, 0.1]), "CD4": np.array([0.8, np.nan]), "CD8": np.array([0.2, np.nan])}
+    found = SimpleNamespace(chance={**chance, "B": np.array([0.05, 0.9])}, table=pd.DataFrame(index=range(2)))
+    evidence = np.exp(own_evidence(found, ["B", "Treg", "CD8", "cluster 3"]))
+    assert evidence[0] == pytest.approx([0.05, 0.72, 0.18, 0.05])
+    assert evidence[1] == pytest.approx([0.9, 0.02, 0.02, 0.1])
+    assert is_informative(np.log(evidence), np.array([1, 0]))
+    assert not is_informative(np.log(evidence), np.array([0, 1]))
+    labels = np.array(["CD4", "CD4"], dtype=object)
+    assert chance_between_siblings(found, labels, {"CD4": "CD4", "B": "B"}).tolist() == [0.8, 1.0]
+    assert chance_between_siblings(found, labels, {"CD4": "CD4", "CD8": "CD8"}).tolist() == [1.0, 1.0]
