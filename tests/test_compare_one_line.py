@@ -41,6 +41,20 @@ def test_visits_without_days_are_in_the_order_of_the_patients_rows_and_of_the_co
     assert found == ["W0", "W4", "W10", "W24"] if by == ["id"] else found.index("W0") < found.index("W10")
 
 
+def test_frames_put_together_are_compared_though_their_index_names_rows_alike():
+    parts = [
+        pd.DataFrame({"id": list("abcdef"), "visit": visit, "stimulus": stimulus, "n": np.arange(low, low + 6) ** 2})
+        for visit, stimulus, low in (("W0", "PMA", 9), ("W0", "none", 3), ("W10", "PMA", 12), ("W10", "none", 3))
+    ]
+    words = {"patient": "id", "visit": "visit", "before": "W0", "after": "W10", "count": "n", "parent_count": "of"}
+    words |= {"stimulation": "stimulus", "unstimulated": "none"}
+    table = pd.concat(parts).assign(of=10_000)
+    found, expected = (il.compare(one, **words) for one in (table, table.reset_index(drop=True)))
+    pd.testing.assert_frame_equal(found.shifts, expected.shifts)
+    with pytest.raises(InputError, match="row 24"):
+        il.compare(pd.concat([table, table[:1]]), **words)
+
+
 def test_what_warns_alike_of_several_endpoints_is_said_once():
     """A table of six cytokines without a unit was thirteen lines of warnings, six of them the same."""
     names = ["Treg", "Th17", "Tfh", "Teff", "B", "NK"]
