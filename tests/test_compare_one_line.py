@@ -51,6 +51,8 @@ def test_frames_put_together_are_compared_though_their_index_names_rows_alike():
     table = pd.concat(parts).assign(of=10_000)
     found, expected = (il.compare(one, **words) for one in (table, table.reset_index(drop=True)))
     pd.testing.assert_frame_equal(found.shifts, expected.shifts)
+    of_two_words = table.set_index(["id", "visit"], drop=False)
+    pd.testing.assert_frame_equal(il.compare(of_two_words, **words).shifts, expected.shifts)
     with pytest.raises(InputError, match="row 24"):
         il.compare(pd.concat([table, table[:1]]), **words)
 

@@ -129,7 +129,7 @@ def external_table(table: pd.DataFrame | Path | str) -> ExternalTable:
     table
         A CSV (comma, semicolon or tab), an XLSX (its first sheet), or a DataFrame: its missing values are
         empty cells, and its index names the rows in messages; one that names two rows alike, as that of frames put
-        together, gives way to their numbers from 0.
+        together, or by several words gives way to their numbers from 0.
 
     Raises
     ------
@@ -144,7 +144,8 @@ def external_table(table: pd.DataFrame | Path | str) -> ExternalTable:
         names = [str(name).strip() for name in table.columns]
         _raise_repeated(names, "the table", "")
         text = table.astype(object).where(table.notna(), "").map(lambda cell: str(cell).strip())
-        text = text if text.index.is_unique else text.reset_index(drop=True)
+        named = text.index.is_unique and text.index.nlevels == 1
+        text = text.rename_axis(index=None) if named else text.reset_index(drop=True)
         return ExternalTable("the table", text.set_axis(names, axis=1))
     path = Path(table)
     numbered, comma = read_lines(path)
