@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 _HELPERS = ("Tfh", "Th17", "Th1", "Th2")
 _SPACE_SIGNATURES = ("Treg_core", "CD4_naive", "CD4_memory", "Th1", "Th2", "Th17", "cTfh_blood", "Teff_cytotoxic")
-_QUESTIONS = ("treg", "naive", "ccr7", "tfh", "cxcr3", "ccr6", "ccr4")
+_QUESTIONS = {
+    "naive": "naive and memory (CD45RA, CD45RO)",
+    "ccr7": "central and effector memory (CCR7)",
+    "tfh": "Tfh (CXCR5)",
+    "cxcr3": "Th1 (CXCR3)",
+    "ccr6": "Th17 (CCR6)",
+    "ccr4": "Th2 (CCR4)",
+}
 _CD4_KINDS = ("CD4_naive", "CD4_memory", "CD4_effector")
 _FEWEST_GENES = 2  # of a signature: one gene is lost in too many cells
 _SPEAKS = 3.0  # times the level in another kind that makes a gene part the two
@@ -73,9 +80,9 @@ def _unanswered(answers: Answers) -> Sequence[str]:
     notes = []
     if answers.treg is None:
         notes.append("Treg cannot be assessed: neither CD25 with CD127 nor two of its genes")
-    missing = [name for name in _QUESTIONS if getattr(answers, name) is None]
+    missing = [words for name, words in _QUESTIONS.items() if getattr(answers, name) is None]
     if missing and not answers.helper:
-        notes.append("not answered: " + ", ".join(missing))
+        notes.append("not assessed among CD4 T cells: " + ", ".join(missing))
     return notes
 
 
