@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from few_figures import no_figures
 
 from immunolab.cli import main
 from immunolab.errors import InputError
@@ -89,10 +90,10 @@ def test_verify_names_what_is_foreign(out: Path) -> None:
 
 
 def test_the_console_ends_with_the_primary_answer_and_the_path(
-    study: Path, out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    study: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("immunolab.report.page.figures_of", lambda run: ())  # for speed
-    assert main(["run", str(study), "-o", str(out)]) == 0
+    with no_figures():
+        assert main(["run", str(study), "-o", str(out)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[-2].startswith("simulated data, primary endpoint: SRI-4: response at W10 in ")
     assert said[-1] == f"report: {out}/report.html"

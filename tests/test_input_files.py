@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from few_figures import no_figures
 from planted import planted_tube
 
 import immunolab as il
@@ -134,7 +135,8 @@ def test_the_manifest_holds_the_sheet_as_it_was_read(study, tmp_path, monkeypatc
 
     kept = {name: digest(study / name) for name in ("samples.csv", "s.yaml", "study.yaml")}
     monkeypatch.setattr(run, "_steps", edit_then_run)
-    il.run(study, out=tmp_path / "out")
+    with no_figures():
+        il.run(study, out=tmp_path / "out")
     inputs = json.loads((tmp_path / "out" / "manifest.json").read_text())["inputs"]
     assert inputs["samples.csv"] == read
     assert {name: inputs[name] for name in kept} == kept
@@ -203,7 +205,8 @@ def test_code_that_ends_python_is_a_problem_in_words(study, capsys):
 def test_manifest_and_report_name_the_code_that_ran(study, tmp_path, caplog):
     with_code(study, METHODS)
     caplog.set_level(logging.INFO, logger="immunolab")
-    il.run(study, out=tmp_path / "out", allow_code=True)
+    with no_figures():
+        il.run(study, out=tmp_path / "out", allow_code=True)
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["code"] == {"mine.py": digest(study / "mine.py")}
     assert digest(study / "mine.py") in (tmp_path / "out" / "report.html").read_text()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from few_figures import no_figures
 from test_pipeline import GATES
 
 from immunolab.analysis_plan.lock import LOCK_FILE
@@ -41,8 +42,7 @@ _ADDED = _ENDPOINT.format("added, role: exploratory", "CD3", "lymphocytes")
 @pytest.fixture(scope="module", autouse=True)
 def without_figures() -> Iterator[None]:
     """Draw no figure, for speed."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("immunolab.report.page.figures_of", lambda run: ())
+    with no_figures():
         yield
 
 

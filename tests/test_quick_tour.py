@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import REPOSITORY, data_folder
+from few_figures import few_figures
 from flowio import create_fcs
 
 import immunolab as il
@@ -132,7 +133,8 @@ def test_the_tour_runs_as_written(
     _cells(tmp_path)
     _panel(tmp_path / "P01_W0.fcs")
     tubes = [il.read_fcs(tmp_path / f"P01_{visit}.fcs") for visit in ("W0", "W10")]
-    left = run_tour(tmp_path, names, {**prepared, "tubes": tubes, "table": _table()})
+    with few_figures():
+        left = run_tour(tmp_path, names, {**prepared, "tubes": tubes, "table": _table()})
     gated, moved, run = left["gated"], left["moved"], left["run"]
     assert 0 < gated.percent(population, of=parent) < 100
     assert len(gated[population]) == np.count_nonzero(gated.mask(population))

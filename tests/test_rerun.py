@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from few_figures import no_figures
 from kills import HOLD_TIMES
 from test_pipeline import GATES
 
@@ -26,8 +27,7 @@ from immunolab.workflow.run import run
 @pytest.fixture(scope="module", autouse=True)
 def without_figures() -> Iterator[None]:
     """Draw no figure but the gating pictures, for speed; tests/test_chaos.py has them all."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("immunolab.report.page.figures_of", lambda run: ())
+    with no_figures():
         yield
 
 

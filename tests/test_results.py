@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import report_fixture
+from few_figures import few_figures
 
 import immunolab as il
 from immunolab.errors import DataFileError, InputError
@@ -32,6 +34,12 @@ populations:
   - {name: Treg, parent: CD4, rectangle: {CD25: [2.8, null], CD127: [null, 2.5]}}
 """
 WORDS = {"SLE001": "NA", "SLE002": "None", "SLE003": "001"}  # words that readers of tables take for holes or numbers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_figures() -> Iterator[None]:
+    with few_figures():
+        yield
 
 
 @pytest.fixture(scope="module")

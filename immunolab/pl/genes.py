@@ -10,8 +10,9 @@ from immunolab.pl.outcomes import chosen_cohort
 from immunolab.pl.subject import one_of
 from immunolab.plots import genes
 from immunolab.plots.style import style
+from immunolab.results.cohort_rows import in_cohort
 from immunolab.results.compared_genes import compared_subsets
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -23,7 +23,8 @@ from immunolab.plots.style import HALF, MM, SMALL, WIDTH, axes, style
 from immunolab.plots.trajectories import spaghetti
 from immunolab.report.figures.cohort import negative_controls
 from immunolab.report.figures.patients import patient_pages
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort, rows_of
+from immunolab.results.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -258,7 +259,7 @@ def _rows(result: Any, endpoint: str, cohort: str | None) -> tuple[pd.DataFrame,
     values = values[values["endpoint"] == endpoint]
     name = chosen_cohort(values, cohort)
     tables = (values, result.pairs, result.shifts)
-    own = [table[(table["endpoint"] == endpoint) & in_cohort(table, name)] for table in tables]
+    own = [rows_of(table, endpoint, name) for table in tables]
     return own[0], own[1], own[2]
 
 

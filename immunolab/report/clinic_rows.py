@@ -6,7 +6,8 @@ from itertools import count
 
 import pandas as pd
 
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort
+from immunolab.results.run import Run
 
 CLINIC = "clinic"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from immunolab.report.html_table import Cell, Grid, grid
+from immunolab.results.cohort_rows import in_cohort
 from immunolab.results.findings.absences import lacking, patients_of
 from immunolab.results.findings.checks import calendar_warnings, tube_checks, tube_warnings
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.study.sheet import Sample
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from immunolab.plots.numbers import bracket
 from immunolab.plots.style import VERDICT_SYMBOLS
 from immunolab.report.html_table import Cell, Grid, cell, grid
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import rows_of
+from immunolab.results.run import Run
 from immunolab.vocabulary.display_names import display_name, unit_name
 
 _VERDICTS = {"rise": "rise", "fall": "fall", "within_noise": "within noise", "not_evaluable": "not evaluable"}
@@ -30,7 +31,7 @@ def patient_grid(run: Run, cohort: str, endpoint: str) -> Grid:
         Endpoint id.
     """
     pairs = run.pairs
-    rows = pairs[(pairs["endpoint"] == endpoint) & in_cohort(pairs, cohort)]
+    rows = rows_of(pairs, endpoint, cohort)
     when = {side: str(period) for side, period in zip(("before", "after"), run.slopes_of(endpoint) or (), strict=False)}
     return Grid(
         HEADINGS, tuple(_row(row, when) for _, row in rows.iterrows()), "No patient has a value at these visits."

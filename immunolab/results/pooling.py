@@ -18,7 +18,8 @@ from immunolab.comparison.scales import RATIO_WORDS
 from immunolab.errors import InputError, Problem, nearest, unknown_words
 from immunolab.intervals import NORMAL_95
 from immunolab.plots.numbers import bracket, number, p_text, scale_word
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort
+from immunolab.results.run import Run
 from immunolab.schema.pooling import MODELS, POOLED, STUDIES
 
 Different = Literal["contrast", "definition"]

@@ -19,6 +19,7 @@ from immunolab.errors import InputError, Problem, meant_or_known
 from immunolab.gating.strategy import Strategy
 from immunolab.plots.calendar import Calendar, calendar
 from immunolab.plots.labels import EndpointLabel, labels
+from immunolab.results.cohort_rows import in_cohort
 from immunolab.results.patient_rows import PatientRows, patient_rows
 from immunolab.results.run_tables import RunTables
 from immunolab.schema.contrast import Contrast
@@ -418,18 +419,3 @@ class Run(RunTables):
 
     def _repr_html_(self) -> str:
         return self.wording.html(self) if self.wording else f"<p>{escape(repr(self))}</p>"
-
-
-def in_cohort(table: pd.DataFrame, cohort: str) -> pd.Series:
-    """Return which rows belong to a cohort; an empty cell is the cohort without a name.
-
-    Parameters
-    ----------
-    table
-        With a column ``cohort``; one without it is all of the cohort without a name.
-    cohort
-        Its name, or "".
-    """
-    if "cohort" not in table:
-        return pd.Series(cohort == "", index=table.index, dtype=bool)
-    return table["cohort"].fillna("") == cohort

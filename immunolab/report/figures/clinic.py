@@ -18,7 +18,8 @@ from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.clinic_rows import clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.report.figures.matrices import correlations_of
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort, rows_of
+from immunolab.results.run import Run
 from immunolab.vocabulary.display_names import display_name
 
 _MOST_CORRELATIONS = 4  # scatter plots on the page; the heat map holds all
@@ -52,7 +53,7 @@ def leading_subset(run: Run, cohort: str) -> str:
 def _by_response(run: Run, cohort: str, leading: str) -> Iterator[ReportFigure]:
     """Yield waterfall and boxes of the leading subset by each response the trial declares."""
     pairs = run.pairs
-    own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == leading) & pairs["shift"].notna()]
+    own = rows_of(pairs, leading, cohort).dropna(subset=["shift"])
     named, scores = run.label_of(leading), run.table("scores")
     for endpoint in run.study.endpoints if len(scores) else ():
         score = endpoint.response

@@ -17,7 +17,8 @@ from immunolab.plots.trajectories import spaghetti
 from immunolab.report.disposition import flow_counts
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
 from immunolab.report.figures.endpoints import CHANGE_KEY, endpoint_drawing
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort, rows_of
+from immunolab.results.run import Run
 from immunolab.results.sentences import change_sentence, equivalence_sentence
 
 _MOST_IN_HALF = 20  # patients whose names fit under half a page
@@ -103,7 +104,7 @@ def _paired(run: Run, cohort: str, row: pd.Series) -> ReportFigure:
 def _course(run: Run, cohort: str, row: pd.Series) -> Iterator[ReportFigure]:
     """Yield the course of a subset counted at more than two visits; the clinic's courses have figures together."""
     endpoint = str(row["endpoint"])
-    samples = _rows(run.endpoints, cohort, endpoint)
+    samples = rows_of(run.endpoints, endpoint, cohort)
     counted = samples["n_events"].notna().any()
     if not counted or samples["visit"].nunique() <= 2 or samples["study_day"].isna().all():
         return
@@ -133,10 +134,6 @@ def _decomposition(run: Run, cohort: str, row: pd.Series, named: Mapping[str, En
         f"that of {parts[1].axis}, patient by patient."
     )
     yield ReportFigure(figure_name("parts", ratio.endpoint, cohort), str(row["role"]), caption, draw, own, wide)
-
-
-def _rows(table: pd.DataFrame, cohort: str, endpoint: str) -> pd.DataFrame:
-    return table[(table["endpoint"] == endpoint) & in_cohort(table, cohort)]
 
 
 FIGURES = FigureSet(10, per_cohort=cohort_figures)

@@ -10,8 +10,9 @@ import pandas as pd
 from immunolab.plots.events import suppression_curves, survival_curve
 from immunolab.plots.style import HALF, MM, WIDTH
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.results.cohort_rows import in_cohort, rows_of
 from immunolab.results.findings.words import capital
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.vocabulary.display_names import display_name
 
 
@@ -24,7 +25,7 @@ def event_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
 def _survival(run: Run, cohort: str) -> Iterator[ReportFigure]:
     summary, curves = run.table("time_to_event"), run.table("survival")
     for _, row in summary[in_cohort(summary, cohort)].iterrows():
-        own = curves[in_cohort(curves, cohort) & (curves["endpoint"] == row["endpoint"])]
+        own = rows_of(curves, row["endpoint"], cohort)
         median = "not reached" if pd.isna(row["median_day"]) else f"day {row['median_day']:.0f}"
         lacking = int(row["n_patients"] - row["n_with_outcome"])
         name = capital(display_name(str(row["endpoint"])))

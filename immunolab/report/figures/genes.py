@@ -7,8 +7,9 @@ from functools import partial
 
 from immunolab.plots.genes import VOLCANO, volcano
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
+from immunolab.results.cohort_rows import in_cohort
 from immunolab.results.compared_genes import compared_subsets
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 
 
 def gene_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:

@@ -11,7 +11,8 @@ import pandas as pd
 from immunolab.plots.matrices import matrix, matrix_height
 from immunolab.plots.style import WIDTH
 from immunolab.report.figure import ROWS_OF_PATIENTS, FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort
+from immunolab.results.run import Run
 from immunolab.schema.flags import Flag
 from immunolab.vocabulary.display_names import display_name
 

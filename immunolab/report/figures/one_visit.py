@@ -9,7 +9,8 @@ from immunolab.plots.numbers import number
 from immunolab.plots.style import HALF, MM
 from immunolab.plots.values import n_of_patients, value_strip
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort
+from immunolab.results.run import Run
 
 
 def one_visit_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:

@@ -28,7 +28,8 @@ from immunolab.report.figure import (
     pages,
 )
 from immunolab.report.happened import happened, not_marked
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort
+from immunolab.results.run import Run
 
 
 def patient_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:

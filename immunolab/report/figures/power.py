@@ -7,7 +7,8 @@ from functools import partial
 
 from immunolab.plots.power import MOST_PANELS, power_panels
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort
+from immunolab.results.run import Run
 
 
 def power_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:

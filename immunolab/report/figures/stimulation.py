@@ -8,7 +8,8 @@ from functools import partial
 from immunolab.plots.stimulation import stimulation_height, stimulation_plot
 from immunolab.plots.style import WIDTH
 from immunolab.report.figure import ROWS_OF_PATIENTS, FigureSet, ReportFigure, figure_name, of_cohort, on_axes
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.cohort_rows import in_cohort
+from immunolab.results.run import Run
 
 
 def stimulation_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:

@@ -21,8 +21,9 @@ from immunolab.report.clinic_rows import CLINIC, clinic_rows
 from immunolab.report.figure import FigureSet, ReportFigure, figure_name, of_cohort, on_axes, pages
 from immunolab.report.figures.endpoints import CHANGE_KEY, endpoint_drawing
 from immunolab.report.happened import happened, mark_in_words, not_marked
+from immunolab.results.cohort_rows import in_cohort, rows_of
 from immunolab.results.endpoint_figure import period_slopes
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.study.endpoints import Endpoint, Period
 from immunolab.vocabulary.display_names import display_name, unit_name
 
@@ -43,7 +44,7 @@ def course_figures(run: Run, cohort: str) -> Iterator[ReportFigure]:
 
 def _slopes(run: Run, cohort: str, endpoint: Endpoint, earlier: Period, later: Period) -> Iterator[ReportFigure]:
     pairs = run.pairs
-    own = pairs[in_cohort(pairs, cohort) & (pairs["endpoint"] == endpoint.id)]
+    own = rows_of(pairs, endpoint.id, cohort)
     shifts = run.shifts_of(cohort)
     row = shifts[shifts["endpoint"] == endpoint.id]
     if row.empty or own["shift"].isna().all():

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from immunolab.results.cohort_rows import in_cohort, rows_of
 from immunolab.results.findings.finding import Absence
 from immunolab.results.findings.words import endpoint_name, listed
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.schema.csv_files import cell_text
 from immunolab.schema.flags import Flag, flag, split, withheld
 from immunolab.study.endpoints import Endpoint
@@ -49,7 +50,7 @@ def absences(run: Run, cohort: str, endpoint: Endpoint, visits: Sequence[str]) -
         Those that a change needs: before and after, or all of a slope's periods.
     """
     pairs = run.pairs
-    own = pairs[(pairs["endpoint"] == endpoint.id) & in_cohort(pairs, cohort)]
+    own = rows_of(pairs, endpoint.id, cohort)
     paired = set(own.loc[own["shift"].notna(), "patient_id"])
     lacking = [patient for patient in patients_of(run, cohort) if patient not in paired]
     if not lacking:

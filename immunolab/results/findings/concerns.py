@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.visit_design import design_sentences
 from immunolab.quality.batch_drift import drift_sentences
+from immunolab.results.cohort_rows import in_cohort
 from immunolab.results.findings.absences import LEFT, patients_of
 from immunolab.results.findings.bridges import bridge_concerns
 from immunolab.results.findings.by_readers import override_sentences
@@ -18,7 +19,7 @@ from immunolab.results.findings.checks import calendar_warnings, tube_warnings
 from immunolab.results.findings.exchanges import MOST_NAMED, exchange_concerns
 from immunolab.results.findings.registry import registered
 from immunolab.results.findings.words import capital, endpoint_name, listed
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.results.sentences import direction
 from immunolab.schema.csv_files import cell_text
 from immunolab.schema.flags import Check, Code, Flag, split

@@ -8,10 +8,11 @@ import pandas as pd
 
 from immunolab.clinical.responders import reason_at
 from immunolab.plots.numbers import number, p_text
+from immunolab.results.cohort_rows import in_cohort, rows_of
 from immunolab.results.findings.absences import gone, patients_of
 from immunolab.results.findings.finding import Absence, EndpointFinding
 from immunolab.results.findings.words import amount, capital, endpoint_name, listed, n_patients
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.schema.csv_files import cell_text
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name
@@ -92,14 +93,14 @@ def survival_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFindi
         A time to event.
     """
     table, curve = run.table("time_to_event"), run.table("survival")
-    rows = table[(table["endpoint"] == endpoint.id) & in_cohort(table, cohort)] if len(table) else table
+    rows = rows_of(table, endpoint.id, cohort) if len(table) else table
     if rows.empty:
         return None
     row = rows.iloc[0]
     events, known, of = int(row["n_events"]), int(row["n_with_outcome"]), int(row["n_patients"])
     happened = "died" if endpoint.id == "survival" else f"had the event ({display_name(endpoint.id)})"
     who = _who(run, cohort, endpoint)
-    own = curve[(curve["endpoint"] == endpoint.id) & in_cohort(curve, cohort)].dropna(subset=["percent"])
+    own = rows_of(curve, endpoint.id, cohort).dropna(subset=["percent"])
     share = ""
     if len(own):
         end = own.iloc[-1]
@@ -194,7 +195,7 @@ def _tests(run: Run, cohort: str, endpoint: Endpoint, last: pd.Series) -> str:
         known = rate(last["n_responders"], last["n_evaluable"], *limits(last, "percent", ""))
         parts.append(f"{known} with a response known")
     if len(table):
-        own = table[(table["endpoint"] == endpoint.id) & in_cohort(table, cohort)]
+        own = rows_of(table, endpoint.id, cohort)
         for _, row in own[(own["missing_as"] == "non_response") & own["p_value"].notna()].iterrows():
             size = "" if pd.isna(row["estimate"]) else f", {row['estimate_is']} {number(row['estimate'])}"
             visits = ", ".join(str(row["visits"]).split())

@@ -8,10 +8,11 @@ import pandas as pd
 
 from immunolab.clinical.event_counts import EventFates, event_fates
 from immunolab.clinical.follow_up import enrolled
+from immunolab.results.cohort_rows import rows_of
 from immunolab.results.findings.counted import DESCRIBED, limits, rate, unverified
 from immunolab.results.findings.finding import Absence, EndpointFinding, in_words
 from immunolab.results.findings.words import capital, endpoint_name, listed
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.schema.csv_files import cell_text
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name, with_display_names
@@ -36,7 +37,7 @@ def event_finding(run: Run, cohort: str, endpoint: Endpoint) -> EndpointFinding 
         One that counts an event.
     """
     table = run.table("event_counts")
-    rows = table[(table["endpoint"] == endpoint.id) & in_cohort(table, cohort)] if len(table) else table
+    rows = rows_of(table, endpoint.id, cohort) if len(table) else table
     if rows.empty:
         return None
     row, fates = rows.iloc[0], _fates(run, cohort, endpoint)

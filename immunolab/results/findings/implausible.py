@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from immunolab.results.cohort_rows import rows_of
 from immunolab.results.findings.exchanges import MOST_NAMED
 from immunolab.results.findings.words import quantity
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.schema.flags import Flag, split
 from immunolab.vocabulary.display_names import unit_name
 
@@ -26,10 +27,10 @@ def implausible_values(run: Run, cohort: str, endpoint: str) -> Iterator[str]:
         Id of one that was compared.
     """
     pairs = run.pairs
-    pairs = pairs[(pairs["endpoint"] == endpoint) & in_cohort(pairs, cohort) & pairs["shift"].notna()]
+    pairs = rows_of(pairs, endpoint, cohort).dropna(subset=["shift"])
     compared = {(r.patient_id, v) for r in pairs.itertuples() for v in (r.visit_before, r.visit_after)}
     rows = run.endpoints
-    rows = rows[(rows["endpoint"] == endpoint) & in_cohort(rows, cohort) & rows["value"].notna()]
+    rows = rows_of(rows, endpoint, cohort).dropna(subset=["value"])
     found = [row for _, row in rows.iterrows() if Flag.OUT_OF_RANGE in split(row["flag"])]
     said = [_named(row) for row in found if (row["patient_id"], row["visit"]) in compared]
     if said:

@@ -11,6 +11,7 @@ import pandas as pd
 from immunolab.comparison.estimate import ALPHA
 from immunolab.comparison.scales import RATIO_WORDS
 from immunolab.plots.numbers import back, bracket, number, p_text, scale_word
+from immunolab.results.cohort_rows import rows_of
 from immunolab.results.findings.absences import lacking, patients_of
 from immunolab.results.findings.finding import EndpointFinding, Verdict
 from immunolab.results.findings.gates import gate_doubts
@@ -24,7 +25,7 @@ from immunolab.results.findings.words import (
     quantity,
     sized,
 )
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.results.sentences import direction, equivalence_sentence, sensitivity_word
 from immunolab.schema.flags import Code, split
 from immunolab.study.endpoints import Direction, Endpoint
@@ -283,7 +284,7 @@ def _places(ratios: Sequence[float]) -> list[str]:
 def _moved(run: Run, cohort: str, endpoint: Endpoint, word: str) -> str:
     """Return in how many patients the value was higher or lower, of those with both."""
     pairs = run.pairs
-    own = pairs[(pairs["endpoint"] == endpoint.id) & in_cohort(pairs, cohort) & pairs["shift"].notna()]
+    own = rows_of(pairs, endpoint.id, cohort).dropna(subset=["shift"])
     same_value = own["before"] == own["after"]  # 0 of 95 and 0 of 101 differ by what is added to counts
     higher, lower = (int(((sign * own["shift"] > 0) & ~same_value).sum()) for sign in (1, -1))
     n = len(own)

@@ -6,8 +6,9 @@ import pandas as pd
 
 from immunolab.comparison.steroids import dose_sentences
 from immunolab.plots.numbers import back, number, p_text, scale_word, span
+from immunolab.results.cohort_rows import in_cohort
 from immunolab.results.findings.gates import GATE_RULES, rule_change
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.results.sentences import direction
 from immunolab.study.endpoints import Period
 

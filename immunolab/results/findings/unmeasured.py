@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from immunolab.results.cohort_rows import in_cohort
 from immunolab.results.findings.absences import absences, patients_of, withheld_because
 from immunolab.results.findings.finding import EndpointFinding
 from immunolab.results.findings.words import capital, endpoint_name, listed
-from immunolab.results.run import Run, in_cohort
+from immunolab.results.run import Run
 from immunolab.study.endpoints import Endpoint
 from immunolab.vocabulary.display_names import display_name
 
