@@ -51,7 +51,20 @@ class Column:
 
 
 def cast_column(column: Column, values: pd.Series) -> tuple[pd.Series, list[tuple[object, str]]]:
-    """Return a column in its declared dtype, and (row, fault) for each value that it may not hold."""
+    """Return a column in its declared dtype, and (row, fault) for each value that it may not hold.
+
+    Parameters
+    ----------
+    column
+        Its declaration.
+    values
+        As given; rows are named by their index.
+
+    Returns
+    -------
+    tuple of Series and list
+        The column, and its faults in the order of checks.
+    """
     if column.kind == "text":
         cast = values.astype("string")
         missing = cast.isna().to_numpy(bool)
