@@ -66,6 +66,18 @@ def called(strategy: Strategy, tube: Tube) -> tuple[np.ndarray, list[str]]:
     return evaluate(placed, tube).masks[population.path], (population.flag or "").split(";")
 
 
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_activated_cells_with_a_little_foxp3_do_not_pull_the_border_of_cd25_among_negative_cells(seed: int) -> None:
+    """As many activated cells as Treg: FOXP3 of a third, CD25 between those of Treg and of resting cells."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(3, 6_000, p=[0.92, 0.04, 0.04])  # resting, Treg, activated
+    foxp3 = 150 * np.sinh(rng.normal(np.array([0.75, 3.0, 1.9])[kind], np.array([0.45, 0.55, 0.3])[kind]))
+    cd25 = 150 * np.sinh(rng.normal(np.array([0.95, 3.6, 1.9])[kind], np.array([0.8, 0.5, 0.6])[kind]))
+    corner = positive_cloud(foxp3, cd25)
+    found = (foxp3 > corner.x.value) & (cd25 > corner.y.value)
+    assert 2 * (found & (kind == 1)).sum() / (found.sum() + (kind == 1).sum()) > 0.8
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.12])
 def test_a_dim_cloud_of_known_size_is_found_and_not_flagged(share: float, seed: int) -> None:

@@ -114,7 +114,7 @@ class Flag(DeclaredWord):
     DOUBTFUL_REFERENCE = (
         "doubtful_reference",
         "doubtful",
-        "the border rests on an internal reference population whose own gate is doubtful",
+        "the border was placed beside naive cells of another lineage whose own gate is doubtful",
     )
     NO_CORNER_CLOUD = "no_corner_cloud", "doubtful", "no cloud of events was found in the corner of two channels"
     CONTROL_MISMATCH = "control_mismatch", "doubtful", "the control is of another panel or has too few events"

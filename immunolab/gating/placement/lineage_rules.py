@@ -48,7 +48,10 @@ def with_own_naive(rule: Rule, pool: TubePool, parent: str) -> Rule:
 
 
 def rests_on_doubt(method: str, rule: Rule, pool: TubePool, where: str) -> bool:
-    """Return whether a border was placed beside a reference population whose own gate is doubtful in one of the tubes.
+    """Return whether a border was placed beside naive cells of another lineage whose own gate is doubtful in a tube.
+
+    Naive cells say there which group is naive. It is not said of a border at a quantile of its reference: on simulated
+    tubes whose naive cells were in doubt such borders were right (CXCR5, CCR6, CXCR3; 2026-11-27).
 
     Parameters
     ----------
@@ -60,10 +63,8 @@ def rests_on_doubt(method: str, rule: Rule, pool: TubePool, where: str) -> bool:
         The tubes, and the path of the population whose events placed the border.
     """
     chosen = REGISTERED.get(method)
-    if chosen is None or chosen.card.wants not in ("reference", "pair_and_reference"):
-        return False
     path = pool.path_of(rule.of or NAIVE)
-    if path is None or (chosen.card.outside_reference and path.startswith(f"{where}/")):
+    if chosen is None or not chosen.card.outside_reference or path is None or path.startswith(f"{where}/"):
         return False
     return any(_DOUBTS.intersection(tube.flags.get(path, ())) for tube in pool.tubes)
 
