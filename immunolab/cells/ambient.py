@@ -9,7 +9,7 @@ doublets 3 %.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,7 +106,7 @@ def ambient_rows(shares: Mapping[str, float]) -> pd.DataFrame:
 
 
 def said_of_ambient(shares: Mapping[str, float]) -> Iterator[str]:
-    """Yield a note on the samples with much ambient RNA, and what it does to labels.
+    """Yield a note on the samples with much ambient RNA.
 
     Parameters
     ----------
@@ -120,5 +120,15 @@ def said_of_ambient(shares: Mapping[str, float]) -> Iterator[str]:
             f"much of a cell's counts is RNA of other cells (ambient): {named}; labels are less sure, and scores and "
             "genes of a subset hold those of other cells: take it away first (SoupX, CellBender)"
         )
-    if drowned := [sample for sample, share in much.items() if share >= DROWNED]:
-        yield f"genes do not part CD4 from CD8 T cells in {', '.join(drowned)}: they stay CD3 unless proteins part them"
+
+
+def said_of_unparted(samples: Sequence[str]) -> Iterator[str]:
+    """Yield a note on the samples whose ambient RNA hides what parts CD4 from CD8 T cells.
+
+    Parameters
+    ----------
+    samples
+        Their names.
+    """
+    if samples:
+        yield f"genes do not part CD4 from CD8 T cells in {', '.join(samples)}, nor do proteins: they stay CD3"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from immunolab.cells.ambient import DROWNED, ambient_rows, ambient_shares, said_of_ambient
+from immunolab.cells.ambient import DROWNED, ambient_rows, ambient_shares, said_of_ambient, said_of_unparted
 from immunolab.cells.cd4 import cd4_answers
 from immunolab.cells.lineage import (
     Called,
@@ -74,6 +74,8 @@ class LabelledCells:
         The space lineages are learnt in, cells x dimensions (components of genes, proteins beside them).
     definition
         What defines every population, where it is neither proteins nor genes.
+    unparted
+        Samples whose T cells ambient RNA keeps from being parted into CD4 and CD8: they have no share of either.
     """
 
     table: pd.DataFrame
@@ -85,6 +87,7 @@ class LabelledCells:
     by_protein: frozenset[str]
     points: Array
     definition: str = ""
+    unparted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,13 @@ def label_cells(
         next_phase()
         drowned = _drowned(cells, calls, ambient) & ~np.isin(declared, ("CD4", "CD8"))
         calls = _t_cells(cells, gates, calls, quality.passed & ~drowned, declared, seed)
-    quality = replace(quality, table=pd.concat([quality.table, ambient_rows(ambient)], ignore_index=True))
+    quality = replace(
+        quality,
+        table=pd.concat([quality.table, ambient_rows(ambient)], ignore_index=True),
+        notes=(*quality.notes, *said_of_ambient(ambient)),
+    )
     samples = sample_ids_of(cells)
+    unparted = [str(name) for name in dict.fromkeys(samples[drowned])]
     thresholds = thresholds_table(gates.borders_of(list(dict.fromkeys(samples))))
     table = pd.DataFrame(
         {
@@ -156,7 +164,7 @@ def label_cells(
                 (
                     *notes_of(cells),
                     *quality.notes,
-                    *said_of_ambient(ambient),
+                    *said_of_unparted(unparted),
                     *calls.notes,
                     *perhaps_sorted(calls.members, quality.passed, declared),
                     *gates.notes,
@@ -168,6 +176,7 @@ def label_cells(
         chance=calls.chance,
         by_protein=frozenset(border.population for border in gates.borders if border.channel != "genes"),
         points=points,
+        unparted=frozenset(unparted),
     )
 
 

@@ -16,7 +16,7 @@ from immunolab.cells.quality import CellQuality
 from immunolab.cells.reference_classifier import Calls, HeldOut, Values, classify
 from immunolab.cells.reference_evidence import is_informative, own_evidence
 from immunolab.cells.reference_lineages import contradicted_lineages, lineage_of_labels
-from immunolab.cells.reference_siblings import PARENT, chance_between_siblings, contradicted, is_of
+from immunolab.cells.reference_siblings import PARENT, chance_between_siblings, contradicted, is_of, lacking
 from immunolab.clustering.expression import Array
 from immunolab.clustering.names import UNASSIGNED
 from immunolab.errors import InputError, Problem, nearest
@@ -70,6 +70,9 @@ def label_by_reference(cells: AnnData, reference: AnnData, labels: str, *, seed:
             by_itself, of_known = label_cells(cells, seed=seed), label_cells(known, seed=seed)
         quality, points = by_itself.quality, by_itself.points
         passed = np.flatnonzero(quality.passed)
+        if not passed.size:
+            said = (*quality.notes, *left_out, "no cell passes every limit: none has a label of the reference")
+            return replace(by_itself, thresholds=THRESHOLDS.empty(), notes=(*notes_of(cells), *said))
         next_phase()
         some = cells if len(passed) == cells.n_obs else cells[passed]
         learnt, query, notes = _in_common(known, own, some)
@@ -312,6 +315,7 @@ def _labelled(
         by_protein=frozenset(),
         points=points,
         definition="label of the reference",
+        unparted=by_itself.unparted if lacking(names.values()) else frozenset(),
     )
 
 

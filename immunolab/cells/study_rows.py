@@ -37,7 +37,8 @@ def population_counts(found: LabelledCells, samples: Sequence[str], genes: Colle
 
     What is doubtful about the border of a population is a flag of its rows, as in a gated tube: a border put too high
     takes most of a small population away, and the count alone does not show it. Nor does the count of a subset that a
-    signature defines of which more than half of the genes are absent: it is withheld.
+    signature defines of which more than half of the genes are absent: it is withheld, as CD4 and CD8 T cells are of a
+    sample in which ambient RNA does not let them be parted.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ def population_counts(found: LabelledCells, samples: Sequence[str], genes: Colle
             path = path_of(name, parents)
             definition = found.definition or definition_of(name, found.by_protein)
             doubt = [*doubts.get((sample, border_of(name)), ()), *_genes_missing(definition, genes)]
+            if sample in found.unparted and not {"CD4", "CD8"}.isdisjoint(path.split("/")):
+                doubt.append(Flag.NO_BORDER)
             rows.append(_row(sample, name, parent or "root", path, n[name], n[parent], definition, doubt))
     return COUNTS.frame(rows)
 
