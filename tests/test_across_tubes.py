@@ -27,7 +27,13 @@ from immunolab.quality.expected_stain import BinnedEvents
 from immunolab.quality.identity import TubeOwner, identity_table
 from immunolab.quality.panel_fit import PanelFit
 from immunolab.quality.staining import staining_findings
-from immunolab.quality.staining_sample import StainingFiles, StainingSample, read_staining_sample, staining_sample
+from immunolab.quality.staining_sample import (
+    StainingFiles,
+    StainingSample,
+    is_kept,
+    read_staining_sample,
+    staining_sample,
+)
 from immunolab.report import disposition as flow
 from immunolab.report.figures.quality import run_figures
 from immunolab.results.across_tubes import sample_flow_table, staining_table
@@ -110,6 +116,31 @@ def test_detectors_that_carry_each_others_marker_in_one_tube_are_named(stains) -
     assert [(one.tube, one.kind, {one.marker, one.other}) for one in found] == [(name, "crossed", {"CD4", "CD8"})]
     assert found[0].value == pytest.approx(1 / len(stains))
     assert "the events fit the labels" in found[0].message
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_crossed_detectors_are_found_where_every_tube_is_unlike_the_others_in_another_one(at: int) -> None:
+    """No two tubes are named alike as a whole: the first was taken for the usual one, though it was the crossed one."""
+    draw, channels = np.random.default_rng(0), ("A", "B", "C", "D")
+    tubes = {
+        f"S{k}": StainingSample(
+            channels,
+            (*(("CD8", "CD4") if k == at else ("CD4", "CD8")), "CD3", marker),
+            draw.normal(size=(4, 200)).astype(np.float32),
+            draw.normal(size=(1, 200)).astype(np.float32),
+        )
+        for k, marker in enumerate(("CD25", "CD127", "CXCR5", "CCR6", "PD-1"))
+    }
+    assert [(one.tube, one.value) for one in crossed_labels(tubes, list(tubes))] == [(f"S{at}", 0.2)]
+
+
+def test_a_kept_sample_is_another_where_other_detectors_are_without_an_antibody(tmp_path: Path) -> None:
+    events = np.zeros((2, 5), np.float32)
+    sample = StainingSample(("A", "B"), ("CD4", "B"), events, events[:1], ("B",))
+    replace(sample, unused=("A",)).save(tmp_path / "other.npz")
+    replace(sample, unused=()).save(tmp_path / "older.npz")  # as runs wrote it before they kept this
+    assert not is_kept(sample, tmp_path / "other.npz")
+    assert is_kept(sample, tmp_path / "older.npz")
 
 
 def test_where_half_of_the_tubes_are_named_otherwise_no_way_is_the_usual_one(stains) -> None:

@@ -74,7 +74,8 @@ def test_the_samples_of_files_of_every_version_of_anndata_are_read_from_their_he
         handle["X"] = np.ones((3, 2))
         handle["obs"] = np.array([(b"c", 1)], dtype=[("index", "S1"), ("sample", "i1")])
     header = read_cell_header(tmp_path / "six.h5ad")
-    assert (header.columns, header.samples) == (("index", "sample"), None)
+    assert (header.columns, header.samples, header.n_cells) == (("index", "sample"), None, 1)
+    assert [read_cell_header(tmp_path / f"{name}.h5ad").n_cells for name in ("new", "seven")] == [3, None]
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,10 @@ def test_a_file_without_cells_and_two_lanes_of_a_sample_are_said_as_what_they_ar
     # no cells was "the file is damaged ... copy it again"; of two lanes one was to be left out
     few_cells(["a"])[:0].copy().write_h5ad(tmp_path / "cells.h5ad")
     read_through(str(tmp_path / "cells.h5ad"))
+    few_cells(["P1_on"]).write_h5ad(tmp_path / "on.h5ad")
+    rows = [visits(["P1"])[0], visits(["P1"], "on.h5ad")[1]]
+    (problem,) = check_study(write_study(tmp_path, rows)).problems
+    assert problem.message == "the file holds no cells"
     rows = [{"sample_id": name, "patient_id": "P1", "visit": "pre", "file": "cells.h5ad"} for name in ("a", "b")]
     (problem,) = [one for one in check_study(write_study(tmp_path, rows)).problems if "already" in one.message]
     assert "lanes of one sample are one file" in problem.hint

@@ -412,6 +412,14 @@ def test_no_number_on_a_map_is_over_another() -> None:
     assert not over
 
 
+def test_a_map_is_drawn_in_a_part_of_a_figure() -> None:
+    from matplotlib.figure import Figure
+
+    part = Figure().subfigures(1, 2)[0].subfigures(1, 2)[1]
+    ax = map_plot(np.eye(2), np.arange(2), ["a", "b"], part.subplots(), numbers=["1", "2"])
+    assert [text.get_text() for text in ax.texts] == ["1", "2"]
+
+
 def test_what_is_no_anndata_is_named_with_what_makes_one():
     import immunolab as il
 

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from immunolab.cells.label import label_cells
 from immunolab.cells.protein_stains import StainLevels, learn_stains
+from immunolab.errors import DataFileError
 from immunolab.events.cells import notes_of, proteins_are_counts, proteins_of
 from immunolab.loaders.cell_features import protein_markers
 from immunolab.loaders.protein_counts import counts_from
@@ -124,6 +125,20 @@ def test_a_protein_that_many_cells_lack_is_left_out_and_said() -> None:
     assert found is not None
     assert tuple(found.columns) == tuple(name for name in NINE if name != "CD25")
     assert "CD25: 40 of 300 cells have no value; it is left out" in notes_of(cells)
+
+
+def test_proteins_that_all_lack_cells_are_left_out_and_said() -> None:
+    """Files put together of which some had no proteins: all proteins went without a word."""
+    counts, _ = drawn(60)
+    counts[:20] = np.nan
+    genes = AnnData(np.ones((len(counts), 2), dtype=np.float32), var=pd.DataFrame(index=["CD3D", "MS4A1"]))
+    genes.obsm["protein"] = pd.DataFrame(counts, columns=list(NINE), index=genes.obs_names)
+    cells = interpret_cells(genes)
+    assert proteins_of(cells) is None
+    said = "surface proteins are left out: each lacks a value in 20 of 300 cells and more, 20 cells lack all"
+    assert said in notes_of(cells)
+    with pytest.raises(DataFileError, match="neither genes nor surface proteins"):
+        cells_of(counts)
 
 
 def test_counts_and_other_values_of_two_files_are_not_put_together() -> None:

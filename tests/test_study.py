@@ -526,6 +526,11 @@ def test_an_endpoint_without_statistic_and_source_is_refused_once_with_all_that_
         assert words in messages
 
 
+def test_a_reference_that_is_not_named_is_no_absent_file(tmp_path: Path) -> None:
+    (message,) = reported(make(tmp_path, GOOD, STUDY + "single_cells: {labels: cell_type}\n"))
+    assert "single_cells.reference: the key is missing" in message
+
+
 def test_an_endpoint_that_no_key_tells_apart_is_not_guessed(tmp_path: Path) -> None:
     asked = "endpoints:\n  - {id: t, role: primry}\n"
     messages = reported(make(tmp_path, GOOD, STUDY + asked))

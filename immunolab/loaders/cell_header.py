@@ -39,10 +39,13 @@ class CellHeader:
         Empty for files other than h5ad.
     samples
         In the order of the file's categories.
+    n_cells
+        None for files other than h5ad.
     """
 
     columns: tuple[str, ...] = ()
     samples: tuple[str, ...] | None = None
+    n_cells: int | None = None
 
 
 def sample_column(columns: Iterable[str]) -> str:
@@ -78,12 +81,21 @@ def read_cell_header(source: Path) -> CellHeader:
         with h5py.File(source, "r") as handle:
             obs = handle.get("obs")
             if not isinstance(obs, h5py.Group):  # one table, as anndata wrote before 0.7
-                return CellHeader(tuple(obs.dtype.names or ())) if obs is not None else CellHeader()
+                return CellHeader(tuple(obs.dtype.names or ()), None, len(obs)) if obs is not None else CellHeader()
             columns = tuple(_text(name) for name in obs.attrs.get("column-order", [k for k in obs if k[0] != "_"]))
             named = sample_column(columns)
-            return CellHeader(columns, _values(obs, named) if named else None)
+            return CellHeader(columns, _values(obs, named) if named else None, _n_cells(obs))
     except (OSError, KeyError, RuntimeError) as error:
         raise DataFileError(f"the file is damaged: {error}", str(source), "copy it again") from None
+
+
+def _n_cells(obs: Any) -> int | None:
+    """Return how many names of cells there are; None where the file does not say which column has them."""
+    import h5py
+
+    names = obs.get(_text(obs.attrs.get("_index", "_index")))
+    names = names.get("values") if isinstance(names, h5py.Group) else names
+    return None if names is None else len(names)
 
 
 def _values(obs: Any, column: str) -> tuple[str, ...]:

@@ -30,9 +30,12 @@ _MISSING = (
 
 @dataclass(frozen=True)
 class Proteins:
-    """Surface proteins of the cells, cells x markers, and isotype controls, where there are any."""
+    """Surface proteins of the cells, cells x markers, and isotype controls, where there are any.
 
-    values: pd.DataFrame
+    ``values`` is None where none can be used; the notes say why.
+    """
+
+    values: pd.DataFrame | None
     scale: ProteinScale
     notes: tuple[str, ...]
     controls: pd.DataFrame | None = None
@@ -73,8 +76,12 @@ def find_proteins(data: AnnData, features: Features, where: str) -> Proteins | N
     proteins = pd.DataFrame(chosen[:, : len(kept)], columns=list(markers))
     missing = pd.Series((~there[:, kept]).sum(axis=0), index=proteins.columns)
     lost = missing[missing > _MISSING * len(values)]
-    if len(lost) == len(kept):
+    if not kept:
         return None
+    if len(lost) == len(kept):
+        some = int((~there[:, kept]).all(axis=1).sum())
+        text = f"surface proteins are left out: each lacks a value in {lost.min():,} of {len(values):,} cells and more"
+        return Proteins(None, "counts", (f"{text}, {some:,} cells lack all",))
     controls = pd.DataFrame(chosen[:, len(kept) :], columns=[names[i] for i in isotypes]) if isotypes else None
     left_out = [f"{name}: {n:,} of {len(values):,} cells have no value; it is left out" for name, n in lost.items()]
     return Proteins(proteins.drop(columns=lost.index), scale, (*notes, *left_out, *said), controls)

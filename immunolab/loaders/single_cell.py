@@ -128,7 +128,7 @@ def interpret_cells(data: AnnData, where: str = "", *, sample_column: str = "", 
     if rna is not None and rna.counts is not None:
         check_droplets(rna.counts, where)
     protein = find_proteins(data, features, where)
-    if rna is None and protein is None:
+    if rna is None and (protein is None or protein.values is None):
         raise DataFileError("the file holds neither genes nor surface proteins", where)
     notes = [
         *map(str, data.uns.get(NOTES, ())),

@@ -38,8 +38,9 @@ def texts_apart(ax: Axes, points: Array, texts: Sequence[str]) -> None:
 
     if not len(points):
         return
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # the layout sets the place of the axes
-    places = ax.transData.transform(points) * _POINTS / ax.figure.dpi
+    whole = ax.figure.figure  # also where the axes are of a part of it (SubFigure)
+    whole.draw_without_rendering()  # the layout sets the place of the axes
+    places = ax.transData.transform(points) * _POINTS / whole.dpi
     boxes = _boxes(places, np.array([_DIGIT * len(text) for text in texts]))
     outline = [withStroke(linewidth=2.0, foreground="white")]
     for point, place, box, text in zip(points, places, boxes, texts, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from immunolab.quality.staining import StainFinding, exchange_evidence
@@ -49,7 +49,7 @@ def crossed_labels(tubes: Mapping[str, StainingSample], names: Sequence[str]) ->
     carried = {name: _markers(tubes[name]) for name in names if name in tubes}
     if len(carried) < _FEWEST_TUBES:
         return []
-    usual = dict(Counter(tuple(own.items()) for own in carried.values()).most_common(1)[0][0])
+    usual = _usual(carried.values())
     found = []
     for name, own in carried.items():
         for first, second in _crossed(own, usual):
@@ -64,6 +64,15 @@ def crossed_labels(tubes: Mapping[str, StainingSample], names: Sequence[str]) ->
 def _markers(tube: StainingSample) -> dict[str, str]:
     """Return marker by detector where a marker is known, by name."""
     return {name: marker for name, marker in sorted(zip(tube.names, tube.markers, strict=True)) if name != marker}
+
+
+def _usual(carried: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the marker that most tubes have on each detector, by itself: tubes may differ in others."""
+    found: dict[str, Counter[str]] = {}
+    for own in carried:
+        for name, marker in own.items():
+            found.setdefault(name, Counter())[marker] += 1
+    return {name: counted.most_common(1)[0][0] for name, counted in found.items()}
 
 
 def _crossed(own: Mapping[str, str], usual: Mapping[str, str]) -> Iterator[tuple[str, str]]:

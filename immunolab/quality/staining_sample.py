@@ -80,14 +80,14 @@ def read_staining_sample(path: Path) -> StainingSample:
     with np.load(path, allow_pickle=False) as found:
         names, markers = (tuple(map(str, found[key])) for key in ("names", "markers"))
         stains, scatter = (found[key].astype(np.float32) for key in ("stains", "scatter"))
-        unused = (
-            tuple(map(str, found["unused"])) if "unused" in found else ()
-        )  # not in files of runs before there was it
+        unused = tuple(map(str, found["unused"])) if "unused" in found else ()  # older runs did not keep it
         return StainingSample(names, markers, stains, scatter, unused)
 
 
 def is_kept(sample: StainingSample, path: Path) -> bool:
     """Return whether a file holds a sample as `StainingSample.save` writes it; not where it cannot be read.
+
+    Files of older runs name no detector without an antibody.
 
     Parameters
     ----------
@@ -99,9 +99,8 @@ def is_kept(sample: StainingSample, path: Path) -> bool:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return False
     arrays = ((sample.stains, kept.stains), (sample.scatter, kept.scatter))
-    return (sample.names, sample.markers) == (kept.names, kept.markers) and all(
-        np.array_equal(own.astype(np.float16), other.astype(np.float16)) for own, other in arrays
-    )
+    same_words = (sample.names, sample.markers) == (kept.names, kept.markers) and kept.unused in ((), sample.unused)
+    return same_words and all(np.array_equal(own.astype(np.float16), other.astype(np.float16)) for own, other in arrays)
 
 
 class StainingFiles(Mapping[str, StainingSample]):

@@ -39,8 +39,8 @@ OPTIONAL = (
     "bead_cv_percent",
 )
 # optional too; kept among the further columns as well, which may be a trial's subgroups, as are `lot` and `site`
-_JOIN_LANES = "lanes of one sample are one file: anndata.concat([first, second]).write_h5ad('both.h5ad')"
 _LONG = ("operator", "specimen")
+_JOIN_LANES = "lanes of one sample are one file: anndata.concat([first, second]).write_h5ad('both.h5ad')"
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _NAMES = ("patient_id", "visit", "cohort", "batch", "panel", "marker", "bridge", "aliquot", "operator", "lot", "site")
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f]')

@@ -137,7 +137,8 @@ def _read_study(path: Path | str) -> Study:
     cells = CellLabels(folder / own.reference, own.labels) if (own := keys.single_cells) else CellLabels()
     named += [(("panels", name, "templates"), path) for name, panel in panels.items() for path in panel.templates]
     problems += absent_files([*named, *(((name,), path) for name, path in tables.items())], document)
-    problems += absent_files([(("single_cells", "reference"), cells.reference)], document)
+    if "single_cells" not in doubtful:  # else the file may be one that the user did not name
+        problems += absent_files([(("single_cells", "reference"), cells.reference)], document)
     problems += outside(tables.get("methods_module"), document)
     doses, faults = attempt(lambda: read_doses(tables.get("doses")))
     problems += faults

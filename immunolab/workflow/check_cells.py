@@ -8,6 +8,7 @@ from pathlib import Path
 from immunolab.errors import DataFileError, Problem, nearest
 from immunolab.study.sheet import Sample, Study
 
+_NO_CELLS = "the file holds no cells"
 _NAMED = 5  # samples of a file in a message
 
 
@@ -38,7 +39,10 @@ def cell_problems(study: Study) -> tuple[list[Problem], list[Problem]]:
 def _check_file(file: Path, samples: Sequence[Sample]) -> tuple[list[Problem], list[Problem]]:
     from immunolab.loaders.cell_header import read_cell_header
 
-    named = read_cell_header(file).samples
+    header = read_cell_header(file)
+    if header.n_cells == 0:
+        return [Problem(str(file), "", _NO_CELLS, "write the cells again, or leave the file out")], []
+    named = header.samples
     if named is None:
         return [], []
     shown = ", ".join(named[:_NAMED]) + (", ..." if len(named) > _NAMED else "")
