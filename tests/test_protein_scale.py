@@ -147,3 +147,20 @@ def test_counts_and_other_values_of_two_files_are_not_put_together() -> None:
     joined = join_cells([cells_of(counts), cells_of(other)])
     assert proteins_of(joined) is None
     assert "surface proteins are counts in some files and not in others; they are left out" in notes_of(joined)
+
+
+def test_a_protein_of_one_value_in_all_cells_is_no_negative_population() -> None:
+    """CCR7 of zeros alone made all CD4 T cells CD4_EM and CD4_TEMRA; of a transformed one probabilities were NaN."""
+    counts, _ = drawn(60)
+    counts[:, NINE.index("CD25")] = 0.0
+    found = label_cells(cells_of(counts))
+    assert "CD25: one value in every cell, nothing was recorded; it is not used" in found.notes
+    assert not {"Treg", "CD25"} & {*found.members, *found.thresholds["population"], *found.thresholds["marker"]}
+    nothing = label_cells(cells_of(np.zeros_like(counts)))
+    assert set(nothing.table["label"]) == {"unassigned"}
+
+
+def test_cells_too_few_for_borders_of_proteins_are_not_said_to_lack_these() -> None:
+    notes = label_cells(cells_of(drawn(4)[0])).notes
+    assert "20 cells are too few for borders of surface proteins; no lineage is named by them" in notes
+    assert not any("was measured; not assessed" in note for note in notes)

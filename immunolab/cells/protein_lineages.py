@@ -118,7 +118,7 @@ class ProteinEvidence:
     stains
         How CD4 and CD8 look in each batch.
     withheld
-        Whether proteins part no lineages, and their brightness does not say which one these cells are.
+        Whether proteins, which no gene is beside, name no lineage: of too few cells, or none that they part or show.
     """
 
     evidence: Array
@@ -212,7 +212,11 @@ def lineage_evidence(
     markers = tuple(marker for marker in _CARRIED if gates.has(marker))
     evidence, parting = np.zeros((len(passed), len(kinds))), np.zeros((len(passed), len(kinds)))
     if not markers or passed.sum() < _FEWEST:
-        return ProteinEvidence(evidence, parting, kinds=tuple(kinds))
+        few = f"{int(passed.sum())} cells are too few for borders of surface proteins; no lineage is named by them"
+        notes = (few,) if markers else ()
+        return ProteinEvidence(
+            evidence, parting, notes=notes, kinds=tuple(kinds), withheld=bool(markers) and by_genes is None
+        )
     values = np.stack([gates.shown(marker) for marker in markers], axis=1)
     carried = np.array([carriers(marker, kinds) for marker in markers])
     found = [gates.two_levels(marker, passed) for marker in markers]

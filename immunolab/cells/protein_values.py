@@ -36,6 +36,7 @@ _APART = 2.0  # display units between the dimmest and the brightest protein: sev
 # 5 to 95 % of the protein of the widest range, display units: the least and most that are one of logs, and the usual
 # (Kotliarov 2020 as logs, log ratios and arcsinh: 3.4 to 6.9; dsb has 25, values from 0 to 1 have 0.7)
 _RANGE, _NARROW, _WIDE, _USUAL = (0.05, 0.95), 1.0, 8.0, 4.5
+_FEWEST_TO_VARY = 30  # cells, in which free antibody alone gives a protein more than one value
 _ABOVE_NOISE = 3.0  # sd of empty droplets above their mean, below which a protein is not seen (dsb: 3 to 3.5)
 
 
@@ -53,7 +54,7 @@ class ProteinValues:
     def __init__(self, cells: AnnData, seed: int = 0) -> None:
         self.batches = _groups(batches_of(cells))
         self.samples = _groups(sample_ids_of(cells))
-        table = proteins_of(cells)
+        table, self.constant = _that_vary(proteins_of(cells))
         self.markers: tuple[str, ...] = () if table is None else tuple(table.columns)
         counts = proteins_are_counts(cells)
         self._scale: Transform = PROTEIN_COUNTS if counts else _unit_of(table)
@@ -197,6 +198,14 @@ class ProteinValues:
             The batch whose counts are wanted: with its own background; "" is at the mean of all.
         """
         return float(self._scale.inverse(np.array([shown]))[0]) + self._over_mean.get(batch, {}).get(marker, 0.0)
+
+
+def _that_vary(table: DataFrame | None) -> tuple[DataFrame | None, tuple[str, ...]]:
+    """Return the proteins without those that have one value in all of many cells, and the names of these."""
+    if table is None or len(table) < _FEWEST_TO_VARY:
+        return table, ()
+    constant = tuple(str(name) for name, same in zip(table, table.max() == table.min(), strict=True) if same)
+    return table.drop(columns=list(constant)), constant
 
 
 def _unit_of(table: DataFrame | None) -> Transform:

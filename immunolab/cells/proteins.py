@@ -90,7 +90,9 @@ class ProteinGates(ProteinValues):
     def __init__(self, cells: AnnData, seed: int = 0) -> None:
         super().__init__(cells, seed)
         self.borders: list[Threshold] = []
-        self.notes: list[str] = []
+        self.notes = [
+            f"{name}: one value in every cell, nothing was recorded; it is not used" for name in self.constant
+        ]
         self._seed = seed
 
     def split(self, population: str, marker: str, among: Mask) -> Array | None:

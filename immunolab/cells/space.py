@@ -47,7 +47,7 @@ def cell_space(
     chosen = np.ones(cells.n_obs, dtype=bool) if among is None else among
     beside = _proteins(gates, chosen)
     if not has_genes(cells):
-        return beside
+        return beside if beside.shape[1] else np.zeros((len(beside), 1))  # no protein varies
     rows, columns = np.flatnonzero(chosen), gene_columns(cells)
     extra = np.array([columns[gene] for gene in genes if gene in columns], dtype=np.int64)
     axes = np.union1d(variable_genes(cells.X, among=rows), extra)
