@@ -53,6 +53,7 @@ WRITTEN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log ratio by protein": lambda x: log_ratio(x, 0),
     "centred log ratio": lambda x: np.log1p(x) - np.log1p(x).mean(axis=1, keepdims=True),
     "roots": np.sqrt,
+    "shares of the highest": lambda x: x / x.max(axis=0),  # were taken for roots, and the counts squared
     "logs with five decimals": lambda x: np.round(np.log1p(x), 5),
 }
 

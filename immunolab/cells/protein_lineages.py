@@ -213,10 +213,8 @@ def lineage_evidence(
     evidence, parting = np.zeros((len(passed), len(kinds))), np.zeros((len(passed), len(kinds)))
     if not markers or passed.sum() < _FEWEST:
         few = f"{int(passed.sum())} cells are too few for borders of surface proteins; no lineage is named by them"
-        notes = (few,) if markers else ()
-        return ProteinEvidence(
-            evidence, parting, notes=notes, kinds=tuple(kinds), withheld=bool(markers) and by_genes is None
-        )
+        alone = bool(markers) and by_genes is None
+        return ProteinEvidence(evidence, parting, notes=(few,) if markers else (), kinds=tuple(kinds), withheld=alone)
     values = np.stack([gates.shown(marker) for marker in markers], axis=1)
     carried = np.array([carriers(marker, kinds) for marker in markers])
     found = [gates.two_levels(marker, passed) for marker in markers]

@@ -50,8 +50,8 @@ class _Scale:
 
 
 _SCALES = (
-    # before roots, as squares of whole numbers are whole; numbers rounded to decimals are multiples of one
-    _Scale("numbers", lambda x: x, is_log=False, divided=("by cell",)),
+    # before roots, as squares of whole numbers are whole: multiples of any kind, or those of a protein would be squared
+    _Scale("multiples", lambda x: x, is_log=False, divided=("by cell", "by protein", "")),
     _Scale("logs to base e", np.expm1),
     _Scale("logs to base 2", lambda x: np.exp2(x) - 1),
     _Scale("logs to base 10", lambda x: np.power(10.0, x) - 1),
