@@ -61,6 +61,16 @@ def test_an_endpoint_that_is_zero_in_every_patient_has_a_row_that_is_not_tested(
     assert (found.pairs["verdict"] == "not_evaluable").all()
 
 
+def test_patients_at_a_limit_at_both_visits_do_not_lack_one():
+    """One of eight lacks a visit: it was said to be 100 % of the patients, as no other had a shift."""
+    found = compared(rows([0.0] * 8, [*[0.0] * 7, np.nan]))
+    said = {finding.code: finding.message for finding in found.warnings}
+    assert "W_UNPAIRED" in said
+    assert "W_MISSING_20" not in said
+    found = compared(rows([0.0] * 8, [*[0.0] * 6, np.nan, np.nan]))
+    assert {one.code: one.message for one in found.warnings}["W_MISSING_20"].startswith("25 % of the patients")
+
+
 def test_a_zero_takes_the_limit_that_the_assay_names():
     found = compared(rows([0, 0.8, *BEFORE[2:]], AFTER, flags=((1,), ()))).pairs
     assert found["fold"].iloc[0] == pytest.approx(2.0 / 0.8)

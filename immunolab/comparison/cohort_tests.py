@@ -234,13 +234,14 @@ def _few_events(at: _EndpointInCohort, counts: PairCounts) -> tuple[Estimate | N
 
 
 def _pairing_notes(at: _EndpointInCohort, *, left_out: bool) -> Notes:
-    one_side = at.members & ((at.paired.n_visits[at.e] > 0).sum(axis=1) == 1)
+    n_sides = (at.paired.n_visits[at.e] > 0).sum(axis=1)
+    one_side, both = at.members & (n_sides == 1), at.members & (n_sides == 2)
     if not one_side.any():
         return {}
     names = ", ".join(str(at.paired.patients[i]) for i in np.flatnonzero(one_side))
     how = "left out" if left_out else "in the model by their other visits"
     notes = {Code.W_UNPAIRED: f"lacking one of the visits, {how}: {names}"}
-    missing = one_side.sum() / (one_side.sum() + at.complete.sum())
+    missing = one_side.sum() / (one_side.sum() + both.sum())  # pairs beyond the limits have no shift, but both visits
     if missing > _MISSING:
         notes[Code.W_MISSING_20] = f"{100 * missing:.0f} % of the patients lack one of the visits"
     return notes
