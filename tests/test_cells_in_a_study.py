@@ -75,6 +75,10 @@ def test_the_samples_of_files_of_every_version_of_anndata_are_read_from_their_he
         handle["obs"] = np.array([(b"c", 1)], dtype=[("index", "S1"), ("sample", "i1")])
     header = read_cell_header(tmp_path / "six.h5ad")
     assert (header.columns, header.samples, header.n_cells) == (("index", "sample"), None, 1)
+    whole = few_cells(["a", "a", "b"])
+    whole.obs = pd.DataFrame({"sample": pd.array([4, None, 4], dtype="Int64")}, index=whole.obs_names)
+    whole.write_h5ad(tmp_path / "whole.h5ad")
+    assert read_cell_header(tmp_path / "whole.h5ad").samples == ("4",)  # and no sample 0 of the cell without one
     assert [read_cell_header(tmp_path / f"{name}.h5ad").n_cells for name in ("new", "seven")] == [3, None]
 
 

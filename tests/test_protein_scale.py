@@ -142,6 +142,17 @@ def test_proteins_that_all_lack_cells_are_left_out_and_said() -> None:
         cells_of(counts)
 
 
+def test_a_gap_in_a_cell_of_log_ratios_does_not_change_its_other_counts() -> None:
+    """The gap was read as a ratio of 0, and the cell's counts came out twentyfold."""
+    counts, _ = drawn(60)
+    values = WRITTEN["centred log ratio"](counts)
+    values[:3, NINE.index("CD25")] = np.nan
+    found = proteins_of(cells_of(values))
+    assert found is not None
+    others = [place for place, name in enumerate(NINE) if name != "CD25"]
+    assert found.to_numpy()[:3, others] == pytest.approx(counts[:3, others])
+
+
 def test_counts_and_other_values_of_two_files_are_not_put_together() -> None:
     counts, _ = drawn(60)
     other = np.log1p(counts) + np.random.default_rng(1).normal(0, 0.05, counts.shape)

@@ -107,6 +107,8 @@ def _values(obs: Any, column: str) -> tuple[str, ...]:
         used = set(item["codes"][()].tolist())
         return tuple(_text(name) for code, name in enumerate(item["categories"][()]) if code in used)
     values = item["values"][()] if isinstance(item, h5py.Group) else item[()]
+    if isinstance(item, h5py.Group) and "mask" in item:  # of whole numbers, of which some are missing
+        values = values[~item["mask"][()]]
     if "__categories" in obs and column in obs["__categories"]:  # anndata 0.7
         names = obs["__categories"][column][()]
         return tuple(_text(names[code]) for code in dict.fromkeys(values.tolist()) if code >= 0)

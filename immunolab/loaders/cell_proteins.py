@@ -69,7 +69,7 @@ def find_proteins(data: AnnData, features: Features, where: str) -> Proteins | N
     else:
         return None
     there = np.isfinite(values)
-    values = np.where(there, values, 0.0)
+    values = np.where(there, values, _without(np.where(there, values, np.inf)))
     markers, kept, notes = protein_markers(names, np.ptp(np.quantile(values, _REACH, axis=0), axis=0).tolist())
     isotypes = isotype_columns(names)
     chosen, scale, said = _as_counts(values[:, [*kept, *isotypes]])
@@ -85,6 +85,12 @@ def find_proteins(data: AnnData, features: Features, where: str) -> Proteins | N
     controls = pd.DataFrame(chosen[:, len(kept) :], columns=[names[i] for i in isotypes]) if isotypes else None
     left_out = [f"{name}: {n:,} of {len(values):,} cells have no value; it is left out" for name, n in lost.items()]
     return Proteins(proteins.drop(columns=lost.index), scale, (*notes, *left_out, *said), controls)
+
+
+def _without(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a protein that is not there would have in each cell: 0, of centred ratios the least of the cell."""
+    least = values.min(axis=1, keepdims=True, initial=np.inf)
+    return np.where((least < 0).any() & np.isfinite(least), least, 0.0)
 
 
 def _key(data: AnnData) -> str | None:
