@@ -440,6 +440,21 @@ def test_a_cytotoxic_cell_whose_coreceptor_is_not_seen_is_no_cd4_cell() -> None:
     assert ((found.chances[0] > 0.6) & ~found.in_doubt)[cd4].mean() > 0.9
 
 
+def test_cytotoxic_cd4_cells_beside_a_few_cd8_cells_of_the_same_state_are_not_called_cd8() -> None:
+    """A CD4 sort with 2 % CD8: state and neighbours say CD8 of 54 cells, none of which shows a coreceptor of CD8."""
+    rng = np.random.default_rng(0)
+    eight, cytotoxic = np.arange(600) >= 589, np.arange(600) >= 535
+    odds = np.where(eight, -9.0, 1.3)
+    said = np.where(eight, -12.0, np.where(cytotoxic, -6.0, 4.0))
+    fit = KindFit(("CD4_memory", "CD8_effector"), np.stack([said / 2, -said / 2], axis=1), np.array([0.9, 0.1]))
+    points = rng.normal(size=(600, 2)) + 6.0 * cytotoxic[:, None]
+    found = chance_of_cd4(fit, odds, points, nearest_cells(points, 30), by_state=0.38)
+    named_cd8 = (found.chances[1] > 0.6) & ~found.in_doubt
+    assert found.present == ("CD4", "CD8")
+    assert not named_cd8[~eight].any()
+    assert named_cd8[eight].all()
+
+
 def test_cells_of_mostly_one_kind_are_told_how_a_sort_is_declared() -> None:
     cells = drawn({"B": 280, "NK": 10})
     said = [note for note in label_cells(interpret_cells(cells)).notes if "--population B" in note]

@@ -20,6 +20,7 @@ from immunolab.events.subsample import drawn_rows
 Mask = NDArray[np.bool_]
 
 _SURE_SIBLING = 0.6  # of CD4 against CD8: between 0.4 and 0.6 the cell keeps the parent's name (judgement)
+_LEAST_LOG_ODDS = float(np.log(_SURE_SIBLING / (1 - _SURE_SIBLING)))
 _OF_ONE_KIND = 0.8  # least prior of CD4 where it is alone: a cell is another one by its own transcripts alone
 _POOLED = 10  # nearest cells whose transcripts are taken together: fewer than a second kind of 2 % of 600 cells has
 _LEARNT_ON = 20_000  # cells that the regression is fitted on: its 25 coefficients no longer move
@@ -55,7 +56,8 @@ class Siblings:
         Which there are.
     in_doubt
         Cells that get neither name: they are the one rather than the other only as it is the commoner; or too many of
-        the other are expected among cells like them; or all evidence of their own is surely against the name.
+        the other are expected among cells like them; or all evidence of their own is surely against the name; or they
+        show nothing that is the name's alone, nor do most cells named so.
     seen_from
         Where there is one alone: the share of cells of the other from which it would be seen; 1 where none of the
         shares that are tried would.
@@ -110,7 +112,8 @@ def chance_of_cd4(
     chance = settle(fit, neighbours, np.ones(len(points), dtype=bool))
     four, eight = (chance[:, of_kind == name].sum(axis=1) for name in ("CD4", "CD8"))
     either, share = np.minimum(four + eight, 1.0), four / np.maximum(four + eight, 1e-9)
-    present = _present(odds if of_own is None else of_own, neighbours)
+    own = odds if of_own is None else of_own
+    present = _present(own, neighbours)
     if len(present) == 2:
         odds = (1 - by_state) * odds + by_state * (_log_sum(fit, of_kind == "CD4") - _log_sum(fit, of_kind == "CD8"))
     seen_from = 0.0
@@ -124,7 +127,12 @@ def chance_of_cd4(
     share, prior = _settled(odds, share, points, neighbours, present)
     chances = share * either, (1 - share) * either
     if len(present) == 2:
-        doubts = _by_share_alone(odds, share, prior), _too_many_swapped(chances), _against_own(fit, chances)
+        doubts = (
+            _by_share_alone(odds, share, prior),
+            _too_many_swapped(chances),
+            _against_own(fit, chances),
+            _without_own_evidence(own, chances),
+        )
         return Siblings(chances, present, np.any(doubts, axis=0))
     # a CD8 cell mostly shows its coreceptor, and is named; where none would be seen, a cell needs evidence of its own
     in_doubt = (log_odds(fit.evidence, fit.kinds) < 0) & (seen_from == 1)
@@ -176,8 +184,7 @@ def _by_share_alone(odds: Array, share: Array, prior: Array) -> Mask:
     """Return cells that are the one rather than the other only as it is the commoner."""
     common = np.clip(float(share.mean()), _LEAST_PRIOR, 1 - _LEAST_PRIOR)
     equal = odds + np.log(prior / (1 - prior)) - np.log(common / (1 - common))
-    least = np.log(_SURE_SIBLING / (1 - _SURE_SIBLING))
-    return np.where(share >= 0.5, equal < least, equal > -least)
+    return np.where(share >= 0.5, equal < _LEAST_LOG_ODDS, equal > -_LEAST_LOG_ODDS)
 
 
 def _against_own(fit: KindFit, chances: tuple[Array, Array]) -> Mask:
@@ -191,6 +198,26 @@ def _against_own(fit: KindFit, chances: tuple[Array, Array]) -> Mask:
         least = 0.0 if common > 1 - _RARE else -_SURELY_AGAINST
         against |= sure_of_sibling(own, other) & (odds < least)
     return against
+
+
+def _without_own_evidence(odds: Array, chances: tuple[Array, Array]) -> Mask:
+    """Return cells named by a state that both can be in, where too few of all cells named so show what is theirs alone.
+
+    Cytotoxic CD4 and CD8 cells look alike, and a CD8 cell can lose its coreceptor, but not most of them. So the cells
+    with one name are taken by themselves: their shares of CD4 and CD8 by what the two never share are the prior of
+    each, if the two explain them clearly better than the one they are named.
+    """
+    doubtful = np.zeros(len(odds), dtype=bool)
+    for own, other, signed in ((*chances, odds), (*chances[::-1], -odds)):
+        called = np.flatnonzero(sure_of_sibling(own, other))
+        if not len(called):
+            continue
+        shown = signed[called]
+        shares, both = shares_and_fit(np.stack([shown, np.zeros_like(shown)], axis=1))
+        of_own, of_other = np.log(np.maximum(shares, 1e-12))
+        if both - float(shown.sum()) >= LEAST_GAIN:
+            doubtful[called[shown + of_own - of_other < _LEAST_LOG_ODDS]] = True
+    return doubtful
 
 
 def _too_many_swapped(chances: tuple[Array, Array]) -> Mask:
