@@ -21,6 +21,8 @@ _ROUNDING, _FLOAT32 = 0.02, 2e-6  # distance from a whole number: absolute, and 
 _DECIMALS, _LEAST_DECIMALS = range(6), 4  # that tables are written with, and that leave counts in a log
 _UNTESTED = 0.1  # of that distance, from which a value is near a whole number by chance
 _LEAST_VALUES = 3  # beside the smallest of a cell: with two, one cell in sixty of another scale would fit by chance
+_BY_CHANCE = 0.002  # that all different values of a row are near whole numbers at some fold up to one (judgement)
+_SAME = 1e-5  # of a value: nearer ones are one count, rounded
 _FITS = 0.95  # share of values, and of the cells or proteins that have enough of them, that must fit
 _BESIDE = 1.2  # times the smallest value, from which another is another count (of two counts, two is the next)
 _FURTHEST = 30.0  # values beyond which no log is, and powers overflow
@@ -117,8 +119,14 @@ def _fits(rows: Array, exact: float) -> bool:
     return bool(2 * asked.sum() >= len(filled) and np.isfinite(_one_count(filled[asked], exact)).mean() >= _FITS)
 
 
-def _one_count(rows: Array, exact: float) -> Array:
-    """Return what one count is in each row: the smallest value or a fraction of it that all are multiples of."""
+def _one_count(rows: Array, exact: float, *, known: bool = False) -> Array:
+    """Return what one count is in each row: the smallest value or a fraction of it that all are multiples of.
+
+    Where it is not known that they are of this scale, the smallest value is taken for more than one count only if so
+    many different values fit that chance does not explain it: of few counts most values are the same one.
+    """
+    rows = np.sort(rows, axis=1)
+    is_other = np.diff(rows, axis=1, prepend=-np.inf) > _SAME * rows
     least = np.where(rows > 0, rows, np.inf).min(axis=1)
     one = np.full(len(rows), np.nan)
     left = np.flatnonzero(np.isfinite(least))
@@ -128,6 +136,9 @@ def _one_count(rows: Array, exact: float) -> Array:
         tested = (folds > _BESIDE * fold) & (within < _UNTESTED)
         whole = tested & (np.abs(folds - np.round(folds)) <= within)
         found = whole.sum(axis=1) >= np.maximum(_FITS * tested.sum(axis=1), 1)
+        if fold > 1 and not known:
+            n_other, n_tested = ((of & is_other[left]).sum(axis=1) for of in (whole, tested))
+            found &= (n_other >= _FITS * n_tested) & (fold * (2 * _ROUNDING) ** n_other <= _BY_CHANCE)
         one[left[found]] = least[left[found]] / fold
         left = left[~found]
     return one
@@ -135,8 +146,8 @@ def _one_count(rows: Array, exact: float) -> Array:
 
 def _counts(linear: Array, divided: Divided, exact: float) -> Array:
     rows = _grouped(linear, divided)
-    one = _one_count(rows, exact)
+    one = _one_count(rows, exact, known=True)
     # a cell that does not say what one count is gets that of the others
-    known = np.where(np.isfinite(one), one, np.nanmedian(one))[:, None]
-    counts = np.round(rows / known)
+    divisor = np.where(np.isfinite(one), one, np.nanmedian(one))[:, None]
+    counts = np.round(rows / divisor)
     return np.ascontiguousarray(counts.T) if divided == "by protein" else counts.reshape(linear.shape)
