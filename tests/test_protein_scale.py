@@ -11,7 +11,8 @@ from anndata import AnnData
 
 from immunolab.cells.label import label_cells
 from immunolab.cells.protein_stains import StainLevels, learn_stains
-from immunolab.errors import DataFileError
+from immunolab.cells.reference import _in_common
+from immunolab.errors import DataFileError, InputError
 from immunolab.events.cells import notes_of, proteins_are_counts, proteins_of
 from immunolab.loaders.cell_features import protein_markers
 from immunolab.loaders.protein_counts import counts_from
@@ -160,6 +161,15 @@ def test_a_gap_in_a_cell_of_log_ratios_does_not_change_its_other_counts() -> Non
     assert found is not None
     others = [place for place, name in enumerate(NINE) if name != "CD25"]
     assert found.to_numpy()[:3, others] == pytest.approx(counts[:3, others])
+
+
+def test_counts_of_a_reference_are_not_compared_with_other_values_of_the_cells() -> None:
+    """All cells came out unlike the reference, which was said to be of another tissue, platform or state."""
+    counts, kind = drawn(20)
+    other = cells_of(np.log1p(counts) + np.random.default_rng(1).normal(0, 0.05, counts.shape))
+    with pytest.raises(InputError, match="9 surface proteins are in both; surface proteins are counts in one"):
+        _in_common(cells_of(counts), kind, other)
+    assert _in_common(cells_of(counts), kind, cells_of(counts))[0].shape == counts.shape
 
 
 def test_counts_and_other_values_of_two_files_are_not_put_together() -> None:

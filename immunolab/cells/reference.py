@@ -20,7 +20,15 @@ from immunolab.cells.reference_siblings import PARENT, chance_between_siblings, 
 from immunolab.clustering.expression import Array
 from immunolab.clustering.names import UNASSIGNED
 from immunolab.errors import InputError, Problem, nearest
-from immunolab.events.cells import counts_of, gene_columns, has_genes, notes_of, proteins_of, sample_ids_of
+from immunolab.events.cells import (
+    counts_of,
+    gene_columns,
+    has_genes,
+    notes_of,
+    proteins_are_counts,
+    proteins_of,
+    sample_ids_of,
+)
 from immunolab.progress import phases, quietly
 from immunolab.schema.gating import THRESHOLDS
 from immunolab.vocabulary.populations import populations
@@ -36,6 +44,7 @@ _FEWEST_CELLS = 20  # of a label in the reference: half of them must call the ot
 _MOST_CELLS = 3_000  # of a label that are learnt from: ten labels are then seconds, and more change no call (judgement)
 _FEWEST_GENES, _FEWEST_PROTEINS = 100, 3  # in common; celltypist refuses below a third of a model's some 500 genes
 _OF_A_LABEL, _VARIABLE = 300, 1_500  # genes looked at: that part a label best, and that vary most in either data set
+_OTHER_SCALE = "surface proteins are counts in one of reference and cells and not in the other: they are not compared"
 _NAMED_MISSING = 8  # genes that a note names
 _DONOR_COLUMNS = ("donor_id", "donor", "patient_id", "patient", "subject_id", "subject", "individual")
 _FEWEST_SAMPLES = 4  # to hold out whole ones where donors are not named: fewer may be one person in several states
@@ -158,12 +167,16 @@ def _in_common(
         notes += _missing(reference, labels, set(genes))
     one, other = proteins_of(reference), proteins_of(cells)
     names = [name for name in one if name in other] if one is not None and other is not None else []
-    if one is not None and other is not None and len(names) >= _FEWEST_PROTEINS:
+    alike = proteins_are_counts(reference) == proteins_are_counts(cells)
+    if names and not alike:
+        notes.append(_OTHER_SCALE)
+    if one is not None and other is not None and alike and len(names) >= _FEWEST_PROTEINS:
         blocks.append((_centred_logs(one[names]), _centred_logs(other[names])))
         lacking = [str(name) for name in one if name not in names]
         notes += [f"proteins of the reference that were not measured: {', '.join(lacking)}"] if lacking else []
     if not blocks:
         text = f"{len(genes)} genes and {len(names)} surface proteins are in both"
+        text = text if alike or not names else f"{text}; {_OTHER_SCALE}"
         hint = f"a reference needs {_FEWEST_GENES} genes, by the same names, or {_FEWEST_PROTEINS} proteins in common"
         raise InputError(Problem("reference", "", text, hint))
     sides = zip(*blocks, strict=True)
