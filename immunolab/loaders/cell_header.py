@@ -85,7 +85,7 @@ def read_cell_header(source: Path) -> CellHeader:
             columns = tuple(_text(name) for name in obs.attrs.get("column-order", [k for k in obs if k[0] != "_"]))
             named = sample_column(columns)
             return CellHeader(columns, _values(obs, named) if named else None, _n_cells(obs))
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise DataFileError(f"the file is damaged: {error}", str(source), "copy it again") from None
 
 
