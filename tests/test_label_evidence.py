@@ -13,6 +13,7 @@ from builders import data_folder
 from scipy.sparse import csr_matrix
 
 import immunolab as il
+from immunolab.cells.cd4 import _unanswered
 from immunolab.cells.cd4_programmes import programme_genes, programmes_of
 from immunolab.cells.cd8_alone import among_one, share_of_other
 from immunolab.cells.label import LabelledCells, label_cells
@@ -21,7 +22,7 @@ from immunolab.cells.protein_borders import two_groups
 from immunolab.cells.protein_lineages import ProteinEvidence, Stains, carriers
 from immunolab.cells.protein_stains import StainLevels, learn_stains
 from immunolab.cells.siblings import chance_of_cd4
-from immunolab.cells.subsets import Answers, name_cd4
+from immunolab.cells.subsets import Answers, members_of_cd4, name_cd4
 from immunolab.clustering.expression import nearest_cells
 from immunolab.errors import InputError
 from immunolab.events.cells import cell_data
@@ -136,6 +137,20 @@ def test_labels_do_not_depend_on_the_seed() -> None:
     cells = interpret_cells(drawn({"CD4_memory": 200, "CD4_naive": 150, "CD8_effector": 100, "Mono_CD14": 80, "B": 60}))
     first, second = (label_cells(cells, seed=seed).table["label"] for seed in (0, 1))
     assert (first == second).mean() >= 0.98
+
+
+def test_follicular_cells_that_receptors_leave_unasked_are_missing_rather_than_none() -> None:
+    """With CXCR3 and CCR6 stained and CXCR5 not, no cell was called Tfh by its genes, and their share was 0 %."""
+    genes = {"Tfh": np.array([0.9, 0.0]), "Th1": np.array([0.0, 0.9])}
+    memory, no = np.zeros(2), np.full(2, 0.1)
+    answers = Answers(naive=memory, cxcr3=no, ccr6=no, helper=genes)
+    found = members_of_cd4(2, answers, name_cd4(2, answers).labels)
+    assert "Tfh_CXCR5" not in found
+    assert "Th2" not in found
+    assert list(_unanswered(answers))[-1] == "not assessed among CD4 T cells: Tfh (CXCR5), Th2 (CCR4)"
+    for alone in (Answers(naive=memory, helper=genes), Answers(helper=genes)):
+        found = members_of_cd4(2, alone, name_cd4(2, alone).labels)
+        assert [found[name].tolist() for name in ("Tfh_CXCR5", "Th1")] == [[True, False], [False, True]]
 
 
 def test_helper_subsets_are_reached_without_naive_cells_being_known() -> None:

@@ -80,8 +80,10 @@ def _unanswered(answers: Answers) -> Sequence[str]:
     notes = []
     if answers.treg is None:
         notes.append("Treg cannot be assessed: neither CD25 with CD127 nor two of its genes")
-    missing = [words for name, words in _QUESTIONS.items() if getattr(answers, name) is None]
-    if missing and not answers.helper:
+    asked = _QUESTIONS
+    if answers.helper:  # genes answer them, but for what receptors part
+        asked = {name: _QUESTIONS[name] for name in ("tfh", "ccr4") if answers.has_receptors}
+    if missing := [words for name, words in asked.items() if getattr(answers, name) is None]:
         notes.append("not assessed among CD4 T cells: " + ", ".join(missing))
     return notes
 

@@ -20,6 +20,7 @@ Answer = Array | None
 Mask = NDArray[np.bool_]
 SURE = 0.5  # probability from which a cell is in a population: more probable than not
 ABOVE_BACKGROUND = 2.33  # sd of a reference, above 99 % of a normal distribution: from which a cell has a programme
+_OF_GENES = {"Tfh": "Tfh_CXCR5", "Th1": "Th1", "Th2": "Th2", "Th17": "Th17"}  # label by genes -> population
 _LEAST_LEAD = 0.5  # share of the probability of all helper subsets that the first has: more than the others together
 
 
@@ -184,7 +185,7 @@ def chances_of_cd4(answers: Answers) -> dict[str, Array]:
 def members_of_cd4(n: int, answers: Answers, labels: NDArray[np.object_]) -> dict[str, Mask]:
     """Return which of n CD4 T cells are in each population of the vocabulary, overlapping as in a gate tree.
 
-    ``labels`` are those of `name_cd4`; they decide where only scores part the helper subsets. A
+    ``labels`` are those of `name_cd4`; they decide where genes alone part the helper subsets. A
     population that cannot be assessed is missing.
 
     Parameters
@@ -201,8 +202,10 @@ def members_of_cd4(n: int, answers: Answers, labels: NDArray[np.object_]) -> dic
     found: dict[str, Mask] = {}
     if treg is not None:
         found |= {"Treg": treg, "Tconv": ~treg}
+    helpers = () if answers.has_receptors else answers.helper  # receptors name the cells, whatever genes say
+    of_genes = {population: labels == name for name, population in _OF_GENES.items() if name in helpers}
     if answers.naive is None:
-        return found | {name: labels == name for name in ("Th1", "Th2", "Th17") if name in answers.helper}
+        return found | of_genes
     memory = answers.naive < SURE
     conventional = memory & (everything if treg is None else ~treg)
     found["CD4_mem"] = memory
@@ -220,14 +223,10 @@ def members_of_cd4(n: int, answers: Answers, labels: NDArray[np.object_]) -> dic
         found["CD4_naive"] = ~memory
     if answers.tfh is not None:
         found["Tfh_CXCR5"] = conventional & (answers.tfh >= SURE)
-    elif "Tfh" in answers.helper:
-        found["Tfh_CXCR5"] = labels == "Tfh"
-    helper = conventional & ~found.get("Tfh_CXCR5", ~everything)
     if answers.cxcr3 is not None and answers.ccr6 is not None:
+        helper = conventional & ~found.get("Tfh_CXCR5", ~everything)
         three, six = answers.cxcr3 >= SURE, answers.ccr6 >= SURE
         found |= {"Th1": helper & three & ~six, "Th17": helper & ~three & six, "Th1_17": helper & three & six}
         if answers.ccr4 is not None:
             found["Th2"] = helper & ~three & ~six & (answers.ccr4 >= SURE)
-    else:
-        found |= {name: labels == name for name in ("Th1", "Th2", "Th17") if name in answers.helper}
-    return found
+    return found | {name: inside for name, inside in of_genes.items() if name not in found}
