@@ -8,6 +8,7 @@ import pytest
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
+import immunolab as il
 from immunolab.cells.ambient import ambient_rows, ambient_shares, said_of_ambient
 from immunolab.cells.empty import empty_borders
 from immunolab.cells.label import label_cells
@@ -101,6 +102,11 @@ def test_a_drowned_sample_beside_a_sound_one_has_no_share_of_cd4_rather_than_non
     assert rows.loc[("on", "CD3"), "percent_of_parent"] == pytest.approx(66, abs=5)
     sorted_cells = cells[cells.obs["sample_id"] == "on"].copy()
     assert not any("they stay CD3" in note for note in label_cells(sorted_cells, population="CD4").notes)
+    il.label(cells, quiet=True)
+    cells.obs["patient"] = "P1"
+    compared = il.compare_cells(cells, patient="patient", visit="sample_id", before="pre", after="on").shifts
+    n_pairs = compared.set_index("endpoint")["n_pairs"]
+    assert n_pairs[["CD3_pct_lymphocytes", "CD4_pct_CD3", "CD8_pct_CD3"]].tolist() == [1, 0, 0]
 
 
 def test_empty_droplets_of_few_counts_are_found_and_cells_of_few_counts_are_not() -> None:

@@ -22,6 +22,7 @@ from immunolab.events.cells import check_anndata, has_genes, is_cell_data
 from immunolab.loaders.single_cell import interpret_cells
 from immunolab.schema.cells import EXPRESSION, PSEUDOBULK
 from immunolab.schema.endpoints import BY_SCORE, SCORE
+from immunolab.schema.flags import Flag
 from immunolab.vocabulary.signatures import signature
 
 if TYPE_CHECKING:
@@ -229,8 +230,9 @@ def _prepared(cells: AnnData) -> AnnData:
     """Return cells under the storage contract that may be written to, with the populations that were found."""
     check_anndata(cells)
     data = cells.copy() if is_cell_data(cells) else interpret_cells(cells)
-    if "populations" in cells.obsm:
-        data.obsm["populations"] = cells.obsm["populations"].set_axis(data.obs_names)
+    for name in ("populations", "immunolab_probability"):
+        if name in cells.obsm:
+            data.obsm[name] = cells.obsm[name].set_axis(data.obs_names)
     return data
 
 
@@ -305,20 +307,25 @@ def _members(cells: AnnData, population: str, labels: str) -> NDArray[np.bool_]:
 
 def _shares(cells: AnnData, of_cell: NDArray[np.object_], labels: str) -> Iterator[dict[str, object]]:
     members, parents = _populations(cells, labels)
+    chance = {} if labels else cells.obsm.get("immunolab_probability", {})
     for sample in dict.fromkeys(of_cell):
         own = of_cell == sample
         for name, parent in parents.items():
             n = int((members[name] & own).sum())
-            of = int((members[parent] & own).sum()) if parent in members else int(own.sum())
+            above = members[parent] & own if parent in members else own
+            of = int(above.sum())
+            # ambient RNA hid CD4 from CD8 in a sample: they are not parted there, which is no share of 0 %
+            unasked = of > 0 and name in chance and bool(np.isnan(chance[name].to_numpy()[above]).all())
             yield {
                 "sample_id": sample,
                 "endpoint": f"{name}_pct_{parent}".replace(" ", "_"),
                 "population": name,
                 "parent": parent,
-                "value": 100.0 * n / of if of else np.nan,
+                "value": 100.0 * n / of if of and not unasked else np.nan,
                 "unit": "%",
                 "n_events": n,
                 "n_parent": of,
+                "flag": Flag.NO_BORDER if unasked else None,
             }
 
 
