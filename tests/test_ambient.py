@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,3 +143,14 @@ def test_a_reference_says_much_ambient_rna_too_and_that_no_cell_passed() -> None
     assert set(failed.table["label"]) == {"unassigned"}
     assert not failed.table["confidence"].any()
     assert "no cell passes every limit: none has a label of the reference" in failed.notes
+
+
+def test_labelling_again_does_not_repeat_what_was_said_of_other_cells(tmp_path: Path) -> None:
+    counts, _ = counts_of_kinds(40, seed=5)
+    cells = cells_of(with_ambient(counts, 0.4, seed=6))
+    il.label(cells, quiet=True)
+    assert any("they stay CD3" in note for note in cells.uns["immunolab"]["notes"])
+    cells[:20].write_h5ad(tmp_path / "some.h5ad")
+    again = il.read_cells(tmp_path / "some.h5ad")
+    il.label(again, quiet=True)
+    assert not any("they stay CD3" in note for note in again.uns["immunolab"]["notes"])

@@ -13,7 +13,7 @@ from immunolab.cells.lineage import share_of
 from immunolab.cells.population_tree import definition_of, parents_of
 from immunolab.cells.reference import label_by_reference
 from immunolab.errors import InputError, Problem
-from immunolab.events.cells import STORED, check_anndata, storable
+from immunolab.events.cells import STORED, check_anndata, notes_of, storable
 from immunolab.loaders.single_cell import check_no_events, interpret_cells, read_cells
 from immunolab.progress import quietly
 from immunolab.schema.cells import LABELS
@@ -97,6 +97,7 @@ def label(
         "thresholds": storable(found.thresholds),
         "quality": storable(found.quality.table),
         "notes": list(found.notes),
+        "notes_of_reading": list(notes_of(data)),  # which labelling again begins with
         "version": VERSION,
     }
 

@@ -122,7 +122,8 @@ def sample_ids_of(cells: AnnData) -> NDArray[np.object_]:
 
 def notes_of(cells: AnnData) -> tuple[str, ...]:
     """Return what was found out about the file, in words."""
-    return tuple(map(str, cells.uns[STORED].get("notes", ())))
+    own = cells.uns[STORED]
+    return tuple(map(str, own.get("notes_of_reading", own.get("notes", ()))))
 
 
 def has_genes(cells: AnnData) -> bool:

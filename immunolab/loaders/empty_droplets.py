@@ -79,6 +79,7 @@ def add_background(cells: AnnData, empty: AnnData | Path | str) -> None:
     keep_protein_background(cells, *(pd.DataFrame(x, columns=protein.columns) for x in (level, spread)))
     note = f"background of proteins: {int(kept.sum()):,} droplets without cells, {_in_words(own, groups)}"
     cells.uns[STORED]["notes"] = [*notes_of(cells), note]
+    cells.uns[STORED].pop("notes_of_reading", None)  # labels, if there were any, are to be made again
 
 
 def _in_words(own: NDArray[np.object_], groups: list[tuple[str, Mask, Mask]]) -> str:
