@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 import immunolab as il
 from immunolab.cells.cd4 import _unanswered
 from immunolab.cells.cd4_programmes import programme_genes, programmes_of
-from immunolab.cells.cd8_alone import among_one, share_of_other
+from immunolab.cells.cd8_alone import _added, _mean_share, among_one
 from immunolab.cells.label import LabelledCells, label_cells
 from immunolab.cells.marker_model import KindFit, MarkerCounts
 from immunolab.cells.protein_borders import two_groups
@@ -396,7 +396,7 @@ def test_the_cells_themselves_say_how_many_of_the_other_kind_are_among_them(shar
     rng = np.random.default_rng(0)
     # log odds of two normals with the same spread: their difference is half of its own variance
     odds = np.where(rng.random(4000) < share, rng.normal(-4.5, 3.0, 4000), rng.normal(4.5, 3.0, 4000))
-    assert share_of_other(odds) == pytest.approx(share, abs=0.015)
+    assert _mean_share(_added(odds) * len(odds)) == pytest.approx(share, abs=0.015)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.05, 0.1])

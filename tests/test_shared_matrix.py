@@ -115,7 +115,7 @@ def test_pairs_that_different_tubes_with_one_matrix_show_are_all_named_where_it_
 
     bright = [left("T0", "A", "B", 4.0), left("T1", "C", "D", 3.0)]
     dim = [left("T1", "A", "B", 0.9), left("T0", "C", "D", 0.9)]  # the same entry is off, and moves few cells
-    told = said_of_matrices([check("T0", "A > B"), check("T1", "C > D")], [*bright, *dim])
-    (text,) = (str(row["message"]) for row in told if row["status"] == "warn")
+    rows = said_of_matrices([check("T0", "A > B"), check("T1", "C > D")], [*bright, *dim])
+    (text,) = (str(row["message"]) for row in rows if row["status"] == "warn")
     assert "A > B 6 %" in text
     assert "C > D 6 %" in text

@@ -28,12 +28,13 @@ from immunolab.workflow.run import run
 from immunolab.workflow.spread import SpreadWork
 from immunolab.workflow.status import read_status
 
-BROKEN = {"SLE004_W0": b"", "SLE004_W10": b"not cytometry", "SLE005_W0": None, "SLE005_W10": b"FCS3.1"}
+BROKEN = {"SLE004_W0": b"", "SLE004_W10": b"not cytometry", "SLE005_W0": None, "SLE006_W10": b"FCS3.1"}
+SOUND = {"SLE005_W10": "SLE002_W10", "SLE006_W0": "SLE003_W0"}  # the other tube of such a patient: a copy of this one
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three patients with tubes, drawn gates, single cells and a clinic; the tubes of two more are broken."""
+    """Three patients with tubes, drawn gates, single cells and a clinic; of three more both tubes or one are broken."""
     folder = tmp_path_factory.mktemp("spread") / "study"
     options = Options(citeseq=150, truth_events=False)
     simulate("sle_nct02084238", patients=3, seed=11, folder=folder, visits=["W0", "W10"], events=2000, options=options)
@@ -44,11 +45,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tube = (folder / "fcs" / "SLE001_W0.fcs").read_bytes()
     for name, content in BROKEN.items():
         (folder / "fcs" / f"{name}.fcs").write_bytes(tube[:5000] if content is None else content)
+    for name, copied in SOUND.items():
+        shutil.copy(folder / "fcs" / f"{copied}.fcs", folder / "fcs" / f"{name}.fcs")
     sheet = pd.read_csv(folder / "samples.csv", dtype=str, comment="#")
     rows = sheet[sheet["sample_id"].isin(["SLE001_W0", "SLE001_W10"])]
     more = [
         rows.map(lambda cell, to=to: cell.replace("SLE001", to) if isinstance(cell, str) else cell)
-        for to in ("SLE004", "SLE005")
+        for to in ("SLE004", "SLE005", "SLE006")
     ]
     pd.concat([sheet, *more]).to_csv(folder / "samples.csv", index=False)
     return folder
@@ -138,7 +141,7 @@ def test_tubes_of_mass_cytometry_are_named_so_beside_single_cells(study: Path, a
 
 def test_every_sample_is_counted_single_cells_too(study: Path, alone: dict[str, bytes]) -> None:
     state = read_status(study.parent / "alone").state
-    assert (state["samples"], state["computed"], state["kept"], state["failed"]) == (16, 12, 0, 4)
+    assert (state["samples"], state["computed"], state["kept"], state["failed"]) == (18, 14, 0, 4)
 
 
 @pytest.mark.parametrize("waiting", [1, 2])

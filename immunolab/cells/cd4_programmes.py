@@ -43,9 +43,9 @@ class Programmes:
     Attributes
     ----------
     chance
-        GeneProgramme -> probability of each cell; those with too few genes are missing. What is left to 1 is ``none``.
+        Programme -> probability of each cell; those with too few genes are missing. What is left to 1 is ``none``.
     missing
-        GeneProgramme -> its genes that were not measured.
+        Programme -> its genes that were not measured.
     odds
         Log odds of Treg against all else, without its share: of each cell; empty where Treg is missing.
     share

@@ -82,18 +82,8 @@ def _shown_pure(added: Array, drawn: tuple[Array, Array], n: int) -> bool:
     return would_be_seen and (most < LEAST_GAIN or fewer)
 
 
-def share_of_other(odds: Array) -> float:
-    """Return the share of the other kind: its mean, where every share up to a half is as likely beforehand.
-
-    Parameters
-    ----------
-    odds
-        Log odds of the one kind against the other.
-    """
-    return _mean_share(_added(odds) * len(odds))
-
-
 def _mean_share(fit: Array) -> float:
+    """Return the share of the other kind: its mean, where every share up to a half is as likely beforehand."""
     weight = np.exp(fit - fit.max())
     return float(_SHARES @ weight / weight.sum())
 

@@ -1,6 +1,6 @@
 """Counts of surface proteins worked out from logs, roots or ratios of them.
 
-A transformed protein still stands on whole numbers: brought back to a linear scale, every value of a cell, of a
+Whole numbers are behind a transformed protein: brought back to a linear scale, every value of a cell, of a
 protein, or of all cells is a multiple of one count. Where these multiples are found, the counts are exact, whatever the
 values were divided by: library size, a centred log ratio by cell or by protein, the cofactor of an arcsinh.
 """
